@@ -1,0 +1,46 @@
+-- Who may see which sublicense, and how many may.
+
+create table access_grants (
+    client_id     uuid        not null,
+    learner_id    uuid        not null,
+    sublicense_id uuid        not null,
+    source        text        not null,
+    source_ref    text        not null,
+    role          text        not null default 'learner',
+    starts_at     timestamptz not null,
+    ends_at       timestamptz,
+    end_reason    text,
+    created_at    timestamptz not null,
+    constraint access_grants_pkey primary key (client_id, learner_id, sublicense_id, source, source_ref),
+    constraint access_grants_learner_fkey foreign key (client_id, learner_id) references learners (client_id, id) on delete cascade,
+    constraint access_grants_sublicense_fkey foreign key (client_id, sublicense_id) references sublicenses (client_id, id) on delete restrict,
+    constraint access_grants_source_known check (source in ('sso', 'registration_code', 'redemption_code', 'invite', 'admin', 'import', 'scim')),
+    constraint access_grants_role_known check (role in ('learner', 'manager')),
+    constraint access_grants_order check (ends_at >= starts_at)
+);
+comment on table access_grants is 'A row is one reason why a learner may see a sublicense. Access is the union of the current rows; an ended row stays as history.';
+comment on column access_grants.source_ref is 'What within the source granted it: the connection, code, invite or import.';
+create index access_grants_by_sublicense on access_grants (client_id, sublicense_id, learner_id);
+
+create table blocks (
+    client_id     uuid        not null,
+    learner_id    uuid        not null,
+    sublicense_id uuid        not null,
+    created_at    timestamptz not null,
+    created_by    text        not null,
+    constraint blocks_pkey primary key (client_id, learner_id, sublicense_id),
+    constraint blocks_learner_fkey foreign key (client_id, learner_id) references learners (client_id, id) on delete cascade,
+    constraint blocks_sublicense_fkey foreign key (client_id, sublicense_id) references sublicenses (client_id, id) on delete restrict
+);
+comment on table blocks is 'A row is an admin''s removal of a learner from a sublicense: automatic sources do not grant it again until it is cleared.';
+
+create table seat_counters (
+    client_id uuid    not null,
+    scope_id  uuid    not null,
+    used      integer not null default 0,
+    reserved  integer not null default 0,
+    constraint seat_counters_pkey primary key (client_id, scope_id),
+    constraint seat_counters_client_fkey foreign key (client_id) references clients (id) on delete cascade,
+    constraint seat_counters_natural check (used >= 0 and reserved >= 0)
+);
+comment on table seat_counters is 'A row counts the seats taken where a limit exists. scope_id is the sublicense, or the client itself. Never below the truth: lapsed grants are counted out when it is full.';
