@@ -1,1 +1,19 @@
+//! Usher: the front door between organisations' identity providers and a learning platform.
+//!
+//! The modules are listed in the order in which they may use each other: each knows only those above it.
 
+// Kernel: no business in it.
+pub mod app;
+pub mod cache;
+pub mod clock;
+pub mod config;
+pub mod crypto;
+pub mod db;
+pub mod entropy;
+pub mod fault;
+pub mod ids;
+pub mod telemetry;
+// The web edge.
+pub mod http;
+// What binds it all together.
+pub mod router;

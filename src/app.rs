@@ -1,0 +1,55 @@
+//! The one state that every handler takes: settings, time, chance, and the few long-lived parts.
+
+use std::{
+    ops::Deref,
+    sync::{Arc, atomic::AtomicBool},
+};
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use sqlx::PgPool;
+
+use crate::{cache::Cache, clock::Clock, config::Settings, crypto::Sealer, db, entropy::Entropy, fault::Fault};
+
+/// Cheap to clone; the same for every request of the process.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+/// What [`App`] holds.
+pub struct Parts {
+    pub settings: Settings,
+    pub clock: Clock,
+    pub entropy: Entropy,
+    pub sealer: Sealer,
+    pub db: PgPool,
+    pub cache: Cache,
+    pub metrics: PrometheusHandle,
+    /// Set when the process was asked to stop: it finishes what it has and takes no more.
+    pub draining: AtomicBool,
+}
+
+impl App {
+    /// Puts the parts together. Connects to nothing yet: PostgreSQL and Redis may come later.
+    pub fn new(settings: Settings, clock: Clock, metrics: PrometheusHandle) -> Result<Self, Fault> {
+        let sealer = Sealer::new(&settings.sealing_keys)?;
+        let db = db::pool(&settings.database)?;
+        let cache = Cache::connect(&settings.redis)?;
+        Ok(Self(Arc::new(Parts {
+            settings,
+            clock,
+            entropy: Entropy::default(),
+            sealer,
+            db,
+            cache,
+            metrics,
+            draining: AtomicBool::new(false),
+        })))
+    }
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}

@@ -1,0 +1,173 @@
+//! Redis, for everything short-lived. The only file that speaks to it; every key carries the deployment's prefix and a
+//! hash tag, so that a cluster works as well as a single node.
+
+use std::{fmt, time::Duration};
+
+use redis::{AsyncCommands, Script, aio::ConnectionManager};
+use secrecy::ExposeSecret;
+
+use crate::{
+    config::{Rate, RedisSettings},
+    ids::ClientId,
+};
+
+/// Redis did not answer in time or refused. Nobody is let in and nobody is locked out for ever: a 503 that passes.
+#[derive(Debug, thiserror::Error)]
+#[error("redis is unavailable: {0}")]
+pub struct CacheError(#[from] redis::RedisError);
+
+/// A key, complete but for the deployment's prefix. The part in braces decides its cluster slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key(String);
+
+impl Key {
+    /// A key of one client; all of a client's keys share a slot.
+    pub fn of_client(client: ClientId, kind: &'static str, rest: impl fmt::Display) -> Self {
+        Self(format!("{{{client}}}:{kind}:{rest}"))
+    }
+
+    /// A key of no client, such as the count of one address.
+    pub fn global(kind: &'static str, tag: impl fmt::Display) -> Self {
+        Self(format!("{kind}:{{{tag}}}"))
+    }
+}
+
+/// Whether a rate still allows one more, and if not, how long until it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Allowance {
+    Allowed,
+    RetryAfter(Duration),
+}
+
+// Generic cell rate algorithm: the key holds the theoretical arrival time in microseconds of Redis's own clock, so
+// that every replica counts the same.
+const ALLOW: &str = r"
+local now = redis.call('TIME')
+now = now[1] * 1000000 + now[2]
+local interval = tonumber(ARGV[1])
+local window = tonumber(ARGV[2])
+local arrival = tonumber(redis.call('GET', KEYS[1]) or now)
+if arrival < now then arrival = now end
+local wait = arrival + interval - window - now
+if wait > 0 then return wait end
+redis.call('SET', KEYS[1], string.format('%.0f', arrival + interval), 'PX', math.ceil(window / 1000))
+return 0";
+
+/// A handle on Redis; cheap to clone. Commands issued together share one round trip.
+#[derive(Clone)]
+pub struct Cache {
+    connection: ConnectionManager,
+    prefix: String,
+    allow: Script,
+}
+
+impl Cache {
+    /// Connects lazily: a Redis that is away shows as [`CacheError`] on use, and heals by itself.
+    pub fn connect(settings: &RedisSettings) -> Result<Self, CacheError> {
+        let config = redis::aio::ConnectionManagerConfig::new()
+            .set_response_timeout(Some(settings.timeout))
+            .set_connection_timeout(Some(settings.timeout))
+            .set_number_of_retries(1)
+            .set_min_delay(Duration::from_millis(20))
+            .set_max_delay(Duration::from_millis(200));
+        let client = redis::Client::open(settings.url.expose_secret())?;
+        let connection = ConnectionManager::new_lazy_with_config(client, config)?;
+        Ok(Self { connection, prefix: settings.key_prefix.clone(), allow: Script::new(ALLOW) })
+    }
+
+    fn name(&self, key: &Key) -> String {
+        format!("{}:{}", self.prefix, key.0)
+    }
+
+    /// Whether Redis answers.
+    pub async fn ping(&self) -> Result<(), CacheError> {
+        Ok(redis::cmd("PING").query_async::<()>(&mut self.connection.clone()).await?)
+    }
+
+    /// Stores a value for at most `ttl`, over whatever was there.
+    pub async fn put(&self, key: &Key, value: &[u8], ttl: Duration) -> Result<(), CacheError> {
+        Ok(self.connection.clone().pset_ex::<_, _, ()>(self.name(key), value, millis(ttl)).await?)
+    }
+
+    /// Stores a value for at most `ttl` unless the key exists; says whether it did.
+    pub async fn put_new(&self, key: &Key, value: &[u8], ttl: Duration) -> Result<bool, CacheError> {
+        let mut command = redis::cmd("SET");
+        command.arg(self.name(key)).arg(value).arg("NX").arg("PX").arg(millis(ttl));
+        Ok(command.query_async::<Option<String>>(&mut self.connection.clone()).await?.is_some())
+    }
+
+    /// Reads a value.
+    pub async fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, CacheError> {
+        Ok(self.connection.clone().get(self.name(key)).await?)
+    }
+
+    /// Reads a value and removes it: of two who take, one gets it.
+    pub async fn take(&self, key: &Key) -> Result<Option<Vec<u8>>, CacheError> {
+        Ok(self.connection.clone().get_del(self.name(key)).await?)
+    }
+
+    /// Reads a value and lets it live for another `ttl`.
+    pub async fn touch(&self, key: &Key, ttl: Duration) -> Result<Option<Vec<u8>>, CacheError> {
+        let mut command = redis::cmd("GETEX");
+        command.arg(self.name(key)).arg("PX").arg(millis(ttl));
+        Ok(command.query_async(&mut self.connection.clone()).await?)
+    }
+
+    /// Removes keys, one command each so that they may lie in different slots; says how many existed.
+    pub async fn remove(&self, keys: &[Key]) -> Result<usize, CacheError> {
+        let removals = keys.iter().map(|key| {
+            let (mut connection, name) = (self.connection.clone(), self.name(key));
+            async move { connection.del::<_, usize>(name).await }
+        });
+        Ok(futures_util::future::try_join_all(removals).await?.into_iter().sum())
+    }
+
+    /// Adds a member to a sorted index, scored by when it ends (seconds), drops members that ended before `now`, and
+    /// lets the index live for `ttl`. One round trip.
+    pub async fn index(
+        &self,
+        key: &Key,
+        member: &str,
+        ends_at: i64,
+        now: i64,
+        ttl: Duration,
+    ) -> Result<(), CacheError> {
+        let name = self.name(key);
+        let mut pipeline = redis::pipe();
+        pipeline
+            .zrembyscore(&name, "-inf", format!("({now}"))
+            .ignore()
+            .zadd(&name, member, ends_at)
+            .ignore()
+            .cmd("PEXPIRE")
+            .arg(&name)
+            .arg(millis(ttl))
+            .arg("NX")
+            .ignore();
+        pipeline.cmd("PEXPIRE").arg(&name).arg(millis(ttl)).arg("GT").ignore();
+        Ok(pipeline.query_async::<()>(&mut self.connection.clone()).await?)
+    }
+
+    /// The members of an index.
+    pub async fn indexed(&self, key: &Key) -> Result<Vec<String>, CacheError> {
+        Ok(self.connection.clone().zrange(self.name(key), 0, -1).await?)
+    }
+
+    /// Takes one from the rate counted under `key`.
+    pub async fn allow(&self, key: &Key, rate: Rate) -> Result<Allowance, CacheError> {
+        let window = u64::try_from(rate.per.as_micros()).unwrap_or(u64::MAX);
+        let interval = window / u64::from(rate.count.max(1));
+        let wait: u64 = self
+            .allow
+            .key(self.name(key))
+            .arg(interval.max(1))
+            .arg(window)
+            .invoke_async(&mut self.connection.clone())
+            .await?;
+        Ok(if wait == 0 { Allowance::Allowed } else { Allowance::RetryAfter(Duration::from_micros(wait)) })
+    }
+}
+
+fn millis(ttl: Duration) -> u64 {
+    u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1)
+}

@@ -1,0 +1,15 @@
+//! Configuration: `config/default.toml`, then a file, then the environment (`USHER__SECTION__KEY`).
+//!
+//! | step | file | from → to |
+//! |---|---|---|
+//! | read | `raw.rs` | layers → what was typed; unknown keys are refused |
+//! | check | `settings.rs` | what was typed → what the program may rely on |
+
+mod raw;
+mod settings;
+
+pub use raw::{Raw, load};
+pub use settings::{
+    ConfigError, DatabaseSettings, LimitSettings, LogSettings, LoginSettings, OutboundSettings, Rate, RedisSettings,
+    ServerSettings, Settings, TlsSettings,
+};

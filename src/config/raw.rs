@@ -1,0 +1,113 @@
+//! Configuration as it was typed. Every key is listed here and in `config/README.md`; a key that is not is refused.
+
+use std::path::Path;
+
+use figment::{
+    Figment,
+    providers::{Env, Format, Toml},
+};
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::settings::ConfigError;
+
+const DEFAULTS: &str = include_str!("../../config/default.toml");
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Raw {
+    pub server: Server,
+    pub database: Database,
+    pub redis: Redis,
+    pub secrets: Secrets,
+    pub outbound: Outbound,
+    pub login: Login,
+    pub limits: Limits,
+    pub logs: Logs,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    pub listen: String,
+    pub operator_listen: Option<String>,
+    pub public_origin: String,
+    pub tls_certificate: Option<String>,
+    pub tls_key: Option<String>,
+    pub trusted_proxies: Vec<String>,
+    pub request_timeout_s: u64,
+    pub drain_s: u64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    pub url: SecretString,
+    pub migrate_url: Option<SecretString>,
+    pub max_connections: u32,
+    pub acquire_timeout_ms: u64,
+    pub statement_timeout_ms: u64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Redis {
+    pub url: SecretString,
+    pub key_prefix: String,
+    pub timeout_ms: u64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Secrets {
+    pub sealing_keys: Vec<SecretString>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outbound {
+    pub allowed_networks: Vec<String>,
+    pub allow_plain_http: bool,
+    pub timeout_ms: u64,
+    pub max_bytes: usize,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Login {
+    pub attempt_ttl_s: u64,
+    pub verify_threads: usize,
+    pub verify_queue: usize,
+    pub claims_days: u32,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    pub sign_in_per_address: String,
+    pub sign_in_per_client: String,
+    pub api_per_token: String,
+    pub refused_records_per_connection: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Logs {
+    pub format: String,
+    pub filter: String,
+}
+
+/// Reads the built-in defaults, then `file` where given, then the environment.
+pub fn load(file: Option<&Path>) -> Result<Raw, ConfigError> {
+    let mut layers = Figment::from(Toml::string(DEFAULTS));
+    if let Some(path) = file {
+        if !path.is_file() {
+            return Err(ConfigError::NoFile(path.display().to_string()));
+        }
+        layers = layers.merge(Toml::file_exact(path));
+    }
+    layers
+        .merge(Env::prefixed("USHER__").split("__"))
+        .extract()
+        .map_err(|error| ConfigError::Unreadable(error.to_string()))
+}

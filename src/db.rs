@@ -1,0 +1,57 @@
+//! The PostgreSQL pool and the migrations. Statements live in each domain's `store.rs`, never here.
+
+use std::str::FromStr;
+
+use secrecy::ExposeSecret;
+use sqlx::{
+    PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+use crate::config::DatabaseSettings;
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+
+/// A pool that connects when first used, so that a gateway starts while PostgreSQL is away and recovers by itself.
+pub fn pool(settings: &DatabaseSettings) -> Result<PgPool, sqlx::Error> {
+    let options = PgConnectOptions::from_str(settings.url.expose_secret())?
+        .application_name("usher")
+        .options([("statement_timeout", settings.statement_timeout.as_millis().to_string())]);
+    Ok(PgPoolOptions::new()
+        .max_connections(settings.max_connections)
+        .min_connections(0)
+        .acquire_timeout(settings.acquire_timeout)
+        .connect_lazy_with(options))
+}
+
+/// Applies what is missing of the migrations over the direct URL; does nothing when all are there.
+pub async fn migrate(settings: &DatabaseSettings) -> Result<(), sqlx::migrate::MigrateError> {
+    let pool = PgPoolOptions::new().max_connections(1).connect(settings.migrate_url.expose_secret()).await?;
+    let outcome = MIGRATIONS.run(&pool).await;
+    pool.close().await;
+    outcome
+}
+
+/// The name of the constraint that refused a statement, for telling the caller in their own words.
+pub fn violated_constraint(error: &sqlx::Error) -> Option<&str> {
+    match error {
+        sqlx::Error::Database(database) => database.constraint(),
+        _ => None,
+    }
+}
+
+/// Whether the statement failed because PostgreSQL is away, overloaded or restarting, so that trying later may help.
+pub fn is_unavailable(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        // Class 57: operator intervention (shutdown, crash, cannot connect now, timeout); 53: insufficient resources; 08: connection.
+        sqlx::Error::Database(database) => database
+            .code()
+            .is_some_and(|code| code.starts_with("57") || code.starts_with("53") || code.starts_with("08")),
+        _ => false,
+    }
+}

@@ -1,0 +1,22 @@
+//! The web edge that every surface shares. It knows axum and nothing of the business.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `problem.rs` | RFC 9457 errors with a stable code and a reference |
+//! | `reference.rs` | the reference of a request, and the address it came from |
+//! | `layers.rs` | what wraps every route: reference, log line, security headers, limits, panics |
+//! | `cookies.rs` | the few cookies, each with the strictest attributes that work |
+//! | `csrf.rs` | refusal of form posts from other sites |
+//! | `paging.rs` | `limit`, `cursor` and `next_cursor` |
+//! | `health.rs` | `/healthz`, `/readyz`, `/metrics` |
+
+pub mod cookies;
+pub mod csrf;
+pub mod health;
+pub mod layers;
+pub mod paging;
+pub mod problem;
+pub mod reference;
+
+pub use problem::Problem;
+pub use reference::{ClientAddress, Reference};

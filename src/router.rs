@@ -1,0 +1,22 @@
+//! Every route of the gateway, in one list.
+
+use axum::Router;
+
+use crate::{
+    app::App,
+    http::{health, layers},
+};
+
+/// The public listener's routes.
+pub fn public(app: &App) -> Router {
+    let mut router = Router::new();
+    if app.settings.server.operator_listen.is_none() {
+        router = router.merge(health::routes());
+    }
+    layers::wrap(router, app)
+}
+
+/// The operator listener's routes.
+pub fn operator(app: &App) -> Router {
+    layers::wrap(health::routes(), app)
+}
