@@ -15,5 +15,7 @@ pub mod ids;
 pub mod telemetry;
 // The web edge.
 pub mod http;
+// Domains.
+pub mod audit;
 // What binds it all together.
 pub mod router;

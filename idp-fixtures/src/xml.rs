@@ -24,9 +24,7 @@ pub fn escape(text: &str) -> String {
 /// ` name="value"` with the value escaped, or nothing for `None`.
 #[must_use]
 pub fn attribute(name: &str, value: Option<&str>) -> String {
-    value.map_or_else(String::new, |value| {
-        format!(" {name}=\"{}\"", escape(value))
-    })
+    value.map_or_else(String::new, |value| format!(" {name}=\"{}\"", escape(value)))
 }
 
 /// An XML ID of 160 random bits: an NCName, so it begins with an underscore.

@@ -51,12 +51,7 @@ impl IdpMetadata {
         }
         let endpoint = |element: &str, binding: &str, url: &Option<String>| {
             url.as_ref()
-                .map(|url| {
-                    format!(
-                        "<md:{element} Binding=\"{binding}\" Location=\"{}\"/>",
-                        escape(url)
-                    )
-                })
+                .map(|url| format!("<md:{element} Binding=\"{binding}\" Location=\"{}\"/>", escape(url)))
                 .unwrap_or_default()
         };
         Ok(format!(
@@ -69,16 +64,8 @@ impl IdpMetadata {
             attribute("validUntil", self.valid_until.map(xs_date_time).as_deref()),
             attribute("cacheDuration", self.cache_duration.as_deref()),
             self.want_signed_requests,
-            endpoint(
-                "SingleLogoutService",
-                REDIRECT_BINDING,
-                &self.slo_redirect_url
-            ),
-            endpoint(
-                "SingleSignOnService",
-                REDIRECT_BINDING,
-                &self.sso_redirect_url
-            ),
+            endpoint("SingleLogoutService", REDIRECT_BINDING, &self.slo_redirect_url),
+            endpoint("SingleSignOnService", REDIRECT_BINDING, &self.sso_redirect_url),
             endpoint("SingleSignOnService", POST_BINDING, &self.sso_post_url),
         ))
     }

@@ -4,8 +4,7 @@ pub mod metadata;
 pub mod response;
 
 pub use response::{
-    Attribute, AuthnStatement, BuiltResponse, Conditions, Confirmation, NameId, ResponseBuilder,
-    Status, Value,
+    Attribute, AuthnStatement, BuiltResponse, Conditions, Confirmation, NameId, ResponseBuilder, Status, Value,
 };
 
 /// Namespace of assertions.
@@ -33,5 +32,4 @@ pub const RESPONDER: &str = "urn:oasis:names:tc:SAML:2.0:status:Responder";
 pub const AUTHN_FAILED: &str = "urn:oasis:names:tc:SAML:2.0:status:AuthnFailed";
 
 /// Class of a sign-in by password over a protected channel.
-pub const PASSWORD_PROTECTED: &str =
-    "urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport";
+pub const PASSWORD_PROTECTED: &str = "urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport";

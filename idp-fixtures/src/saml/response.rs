@@ -62,12 +62,7 @@ impl NameId {
     /// A NameID of any format.
     #[must_use]
     pub fn of(format: &str, value: &str) -> Self {
-        Self {
-            value: value.into(),
-            format: Some(format.to_owned()),
-            name_qualifier: None,
-            sp_name_qualifier: None,
-        }
+        Self { value: value.into(), format: Some(format.to_owned()), name_qualifier: None, sp_name_qualifier: None }
     }
 }
 
@@ -144,10 +139,7 @@ pub struct BuiltResponse {
 
 impl From<String> for BuiltResponse {
     fn from(xml: String) -> Self {
-        Self {
-            base64: BASE64_STANDARD.encode(&xml),
-            xml,
-        }
+        Self { base64: BASE64_STANDARD.encode(&xml), xml }
     }
 }
 
@@ -179,14 +171,7 @@ pub struct ResponseBuilder {
 impl ResponseBuilder {
     /// A correct, solicited answer: assertion signed by `key`, valid for five minutes around `now`.
     #[must_use]
-    pub fn new(
-        idp: &str,
-        sp: &str,
-        acs_url: &str,
-        in_response_to: &str,
-        key: &KeyPair,
-        now: DateTime<Utc>,
-    ) -> Self {
+    pub fn new(idp: &str, sp: &str, acs_url: &str, in_response_to: &str, key: &KeyPair, now: DateTime<Utc>) -> Self {
         let until = now + Duration::minutes(5);
         Self {
             response_id: random_id(),
@@ -197,11 +182,7 @@ impl ResponseBuilder {
             in_response_to: Some(in_response_to.to_owned()),
             response_issuer: Some(idp.into()),
             assertion_issuer: Some(idp.into()),
-            status: Some(Status {
-                code: SUCCESS.to_owned(),
-                sub_code: None,
-                message: None,
-            }),
+            status: Some(Status { code: SUCCESS.to_owned(), sub_code: None, message: None }),
             name_id: Some(NameId::email("ada@acme.example")),
             confirmations: vec![Confirmation {
                 method: BEARER.to_owned(),
@@ -313,11 +294,7 @@ impl ResponseBuilder {
     /// The unsigned Response with `content` after its `Status`.
     #[must_use]
     pub fn response_around(&self, content: &str) -> String {
-        let issuer = self
-            .response_issuer
-            .as_ref()
-            .map(issuer_xml)
-            .unwrap_or_default();
+        let issuer = self.response_issuer.as_ref().map(issuer_xml).unwrap_or_default();
         format!(
             "<samlp:Response xmlns:samlp=\"urn:oasis:names:tc:SAML:2.0:protocol\" \
              xmlns:saml=\"urn:oasis:names:tc:SAML:2.0:assertion\" ID=\"{}\" Version=\"{}\" IssueInstant=\"{}\"{}{}>\
@@ -341,19 +318,10 @@ impl ResponseBuilder {
             self.assertion_id,
             self.version,
             xs_date_time(self.issue_instant),
-            self.assertion_issuer
-                .as_ref()
-                .map(issuer_xml)
-                .unwrap_or_default(),
+            self.assertion_issuer.as_ref().map(issuer_xml).unwrap_or_default(),
             self.subject_xml(),
-            self.conditions
-                .as_ref()
-                .map(conditions_xml)
-                .unwrap_or_default(),
-            self.authn_statements
-                .iter()
-                .map(authn_statement_xml)
-                .collect::<String>(),
+            self.conditions.as_ref().map(conditions_xml).unwrap_or_default(),
+            self.authn_statements.iter().map(authn_statement_xml).collect::<String>(),
             self.attribute_statement_xml(),
         )
     }
@@ -367,10 +335,7 @@ impl ResponseBuilder {
         format!(
             "<saml:Subject>{}{}</saml:Subject>",
             self.name_id.as_ref().map(name_id_xml).unwrap_or_default(),
-            self.confirmations
-                .iter()
-                .map(confirmation_xml)
-                .collect::<String>(),
+            self.confirmations.iter().map(confirmation_xml).collect::<String>(),
         )
     }
 
@@ -396,12 +361,7 @@ fn status_xml(status: &Status) -> String {
     let message = status
         .message
         .as_ref()
-        .map(|text| {
-            format!(
-                "<samlp:StatusMessage>{}</samlp:StatusMessage>",
-                escape(text)
-            )
-        })
+        .map(|text| format!("<samlp:StatusMessage>{}</samlp:StatusMessage>", escape(text)))
         .unwrap_or_default();
     format!(
         "<samlp:Status><samlp:StatusCode Value=\"{}\">{sub_code}</samlp:StatusCode>{message}</samlp:Status>",
@@ -436,10 +396,7 @@ fn confirmation_xml(confirmation: &Confirmation) -> String {
     } else {
         String::new()
     };
-    format!(
-        "<saml:SubjectConfirmation Method=\"{}\">{data}</saml:SubjectConfirmation>",
-        escape(&confirmation.method)
-    )
+    format!("<saml:SubjectConfirmation Method=\"{}\">{data}</saml:SubjectConfirmation>", escape(&confirmation.method))
 }
 
 fn conditions_xml(conditions: &Conditions) -> String {
@@ -458,11 +415,7 @@ fn conditions_xml(conditions: &Conditions) -> String {
         "<saml:Conditions{}{}>{restrictions}{}{}</saml:Conditions>",
         instant("NotBefore", conditions.not_before),
         instant("NotOnOrAfter", conditions.not_on_or_after),
-        if conditions.one_time_use {
-            "<saml:OneTimeUse/>"
-        } else {
-            ""
-        },
+        if conditions.one_time_use { "<saml:OneTimeUse/>" } else { "" },
         conditions.extra,
     )
 }
@@ -482,12 +435,7 @@ fn attribute_xml(described: &Attribute) -> String {
     let values: String = described
         .values
         .iter()
-        .map(|value| {
-            format!(
-                "<saml:AttributeValue xsi:type=\"xs:string\">{}</saml:AttributeValue>",
-                value.to_xml()
-            )
-        })
+        .map(|value| format!("<saml:AttributeValue xsi:type=\"xs:string\">{}</saml:AttributeValue>", value.to_xml()))
         .collect();
     format!(
         "<saml:Attribute Name=\"{}\"{}{}>{values}</saml:Attribute>",

@@ -37,12 +37,7 @@ pub struct KeyPair {
 
 impl std::fmt::Debug for KeyPair {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "KeyPair({:?}, {:?})",
-            self.key.id(),
-            self.certificate.subject_name()
-        )
+        write!(f, "KeyPair({:?}, {:?})", self.key.id(), self.certificate.subject_name())
     }
 }
 
@@ -50,23 +45,13 @@ impl KeyPair {
     /// A fresh key whose certificate began a day ago and ends in ten years.
     pub fn generate(kind: KeyKind, common_name: &str) -> Result<Self> {
         let now = crate::clock::now();
-        Self::generate_valid(
-            kind,
-            common_name,
-            now - Duration::days(1),
-            now + Duration::days(3650),
-        )
+        Self::generate_valid(kind, common_name, now - Duration::days(1), now + Duration::days(3650))
     }
 
     /// A fresh key whose certificate ended yesterday.
     pub fn expired(kind: KeyKind, common_name: &str) -> Result<Self> {
         let now = crate::clock::now();
-        Self::generate_valid(
-            kind,
-            common_name,
-            now - Duration::days(1000),
-            now - Duration::days(1),
-        )
+        Self::generate_valid(kind, common_name, now - Duration::days(1000), now - Duration::days(1))
     }
 
     /// A fresh key whose certificate is valid in exactly this period.
@@ -91,10 +76,8 @@ impl KeyPair {
 
     /// Reads what [`KeyPair::to_pem`] wrote.
     pub fn from_pem(pem: &str) -> Result<Self> {
-        let key =
-            PKey::private_key_from_pem(pem.as_bytes()).context("no private key in the PEM text")?;
-        let certificate =
-            X509::from_pem(pem.as_bytes()).context("no certificate in the PEM text")?;
+        let key = PKey::private_key_from_pem(pem.as_bytes()).context("no private key in the PEM text")?;
+        let certificate = X509::from_pem(pem.as_bytes()).context("no certificate in the PEM text")?;
         Ok(Self { key, certificate })
     }
 
@@ -106,13 +89,11 @@ impl KeyPair {
     /// The key pair kept in `file`, made and written on first use, so that a restarted fixture keeps its keys.
     pub fn kept_in(file: &Path, kind: KeyKind, common_name: &str) -> Result<Self> {
         if let Ok(pem) = std::fs::read_to_string(file) {
-            return Self::from_pem(&pem)
-                .with_context(|| format!("{} holds no key pair", file.display()));
+            return Self::from_pem(&pem).with_context(|| format!("{} holds no key pair", file.display()));
         }
         let pair = Self::generate(kind, common_name)?;
         let partial = file.with_extension("partial");
-        std::fs::write(&partial, pair.to_pem()?)
-            .with_context(|| format!("cannot write {}", partial.display()))?;
+        std::fs::write(&partial, pair.to_pem()?).with_context(|| format!("cannot write {}", partial.display()))?;
         std::fs::rename(&partial, file)?;
         Ok(pair)
     }
@@ -157,9 +138,7 @@ impl KeyPair {
 /// The process's key pair of this kind and name: made once, since tests ask often and RSA keys cost time.
 pub fn shared(kind: KeyKind, common_name: &str) -> Result<KeyPair> {
     static MADE: Mutex<Option<HashMap<(KeyKind, String), KeyPair>>> = Mutex::new(None);
-    let mut made = MADE
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut made = MADE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let pairs = made.get_or_insert_default();
     if let Some(pair) = pairs.get(&(kind, common_name.to_owned())) {
         return Ok(pair.clone());
@@ -194,11 +173,7 @@ fn self_signed(
     builder.set_not_before(&*Asn1Time::from_unix(not_before.timestamp())?)?;
     builder.set_not_after(&*Asn1Time::from_unix(not_after.timestamp())?)?;
     // Ed25519 takes no separate digest.
-    let digest = if key.id() == Id::ED25519 {
-        MessageDigest::null()
-    } else {
-        MessageDigest::sha256()
-    };
+    let digest = if key.id() == Id::ED25519 { MessageDigest::null() } else { MessageDigest::sha256() };
     builder.sign(key, digest)?;
     Ok(builder.build())
 }

@@ -14,7 +14,7 @@ mod xmlenc;
 
 pub use keys::{KeyKind, KeyPair, shared};
 pub use xmldsig::{
-    ALGORITHMS, DigestAlgorithm, ENVELOPED, EXCLUSIVE_C14N, KeyInfo, Reference, SignatureAlgorithm,
-    SignedInfo, Signing, canonical, digest_of, insert_signature, sign, signature_element,
+    ALGORITHMS, DigestAlgorithm, ENVELOPED, EXCLUSIVE_C14N, KeyInfo, Reference, SignatureAlgorithm, SignedInfo,
+    Signing, canonical, digest_of, insert_signature, sign, signature_element,
 };
 pub use xmlenc::{DataEncryption, Encryption, KeyTransport, encrypt_element};

@@ -18,8 +18,7 @@ fn bergshamra_accepts(xml: &str, key: &KeyPair) -> bool {
     let mut keys = KeysManager::new();
     keys.add_key(loader::load_x509_cert_pem(key.certificate_pem().unwrap().as_bytes()).unwrap());
     let context = DsigContext::new(keys);
-    bergshamra::verify_all(&context, xml)
-        .is_ok_and(|all| !all.is_empty() && all.iter().all(|one| one.is_valid()))
+    bergshamra::verify_all(&context, xml).is_ok_and(|all| !all.is_empty() && all.iter().all(|one| one.is_valid()))
 }
 
 fn xmlsec1_accepts(xml: &str, id_element: &str, key: &KeyPair) -> bool {
@@ -48,23 +47,13 @@ fn every_accepted_algorithm_verifies_in_bergshamra_and_in_xmlsec1() {
         };
         let key = shared(kind, "signer").unwrap();
         let signing = Signing::with(key.clone()).algorithm(algorithm);
-        let xml = builder(&key)
-            .signed(None, Some(signing.clone()))
-            .build()
-            .unwrap()
-            .xml;
+        let xml = builder(&key).signed(None, Some(signing.clone())).build().unwrap().xml;
         assert!(bergshamra_accepts(&xml, &key), "bergshamra, {algorithm:?}");
         let name = "urn:oasis:names:tc:SAML:2.0:assertion:Assertion";
         assert!(xmlsec1_accepts(&xml, name, &key), "xmlsec1, {algorithm:?}");
         let bent = xml.replace("Lovelace", "Byron");
-        assert!(
-            !bergshamra_accepts(&bent, &key),
-            "bergshamra took a bent text, {algorithm:?}"
-        );
-        assert!(
-            !xmlsec1_accepts(&bent, name, &key),
-            "xmlsec1 took a bent text, {algorithm:?}"
-        );
+        assert!(!bergshamra_accepts(&bent, &key), "bergshamra took a bent text, {algorithm:?}");
+        assert!(!xmlsec1_accepts(&bent, name, &key), "xmlsec1 took a bent text, {algorithm:?}");
     }
 }
 
@@ -72,17 +61,10 @@ fn every_accepted_algorithm_verifies_in_bergshamra_and_in_xmlsec1() {
 fn response_and_assertion_can_both_be_signed() {
     let key = shared(KeyKind::Rsa2048, "signer").unwrap();
     let signing = Signing::with(key.clone());
-    let xml = builder(&key)
-        .signed(Some(signing.clone()), Some(signing))
-        .build()
-        .unwrap()
-        .xml;
+    let xml = builder(&key).signed(Some(signing.clone()), Some(signing)).build().unwrap().xml;
     assert_eq!(xml.matches("<ds:Signature ").count(), 2);
     assert!(bergshamra_accepts(&xml, &key));
-    assert!(!bergshamra_accepts(
-        &xml,
-        &shared(KeyKind::Rsa2048, "somebody else").unwrap()
-    ));
+    assert!(!bergshamra_accepts(&xml, &shared(KeyKind::Rsa2048, "somebody else").unwrap()));
 }
 
 #[test]
@@ -96,16 +78,10 @@ fn every_encryption_is_opened_by_bergshamra_to_an_assertion_that_verifies() {
         DataEncryption::Aes192Gcm,
         DataEncryption::Aes256Gcm,
     ];
-    let transports = [
-        KeyTransport::OaepMgf1p,
-        KeyTransport::OaepMgf1pSha256,
-        KeyTransport::Oaep11Sha256,
-    ];
+    let transports = [KeyTransport::OaepMgf1p, KeyTransport::OaepMgf1pSha256, KeyTransport::Oaep11Sha256];
     for data in ciphers {
         for transport in transports {
-            let encryption = Encryption::to(recipient.certificate().clone())
-                .data(data)
-                .key_transport(transport);
+            let encryption = Encryption::to(recipient.certificate().clone()).data(data).key_transport(transport);
             let one = builder(&key);
             let assertion = one.sign_assertion(&one.assertion_xml()).unwrap();
             let encrypted = encrypt_element(&assertion, &encryption).unwrap();

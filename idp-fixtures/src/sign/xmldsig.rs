@@ -92,11 +92,7 @@ impl SignatureAlgorithm {
     /// SHA-256 with whatever the key is.
     #[must_use]
     pub fn sha256_for(key: &KeyPair) -> Self {
-        if key.is_elliptic() {
-            Self::EcdsaSha256
-        } else {
-            Self::RsaSha256
-        }
+        if key.is_elliptic() { Self::EcdsaSha256 } else { Self::RsaSha256 }
     }
 
     #[must_use]
@@ -122,10 +118,9 @@ impl SignatureAlgorithm {
         match self {
             Self::RsaMd5 => DigestAlgorithm::Md5,
             Self::RsaSha1 | Self::EcdsaSha1 | Self::HmacSha1WithPublicKey => DigestAlgorithm::Sha1,
-            Self::RsaSha256
-            | Self::RsaPssSha256
-            | Self::EcdsaSha256
-            | Self::HmacSha256WithPublicKey => DigestAlgorithm::Sha256,
+            Self::RsaSha256 | Self::RsaPssSha256 | Self::EcdsaSha256 | Self::HmacSha256WithPublicKey => {
+                DigestAlgorithm::Sha256
+            }
             Self::RsaSha384 | Self::EcdsaSha384 => DigestAlgorithm::Sha384,
             Self::RsaSha512 | Self::EcdsaSha512 => DigestAlgorithm::Sha512,
         }
@@ -143,11 +138,7 @@ impl SignatureAlgorithm {
                 let der = Signer::new(digest, key.private_key())?.sign_oneshot_to_vec(message)?;
                 let width = key.private_key().bits().div_ceil(8).cast_signed();
                 let signature = EcdsaSig::from_der(&der)?;
-                Ok([
-                    signature.r().to_vec_padded(width)?,
-                    signature.s().to_vec_padded(width)?,
-                ]
-                .concat())
+                Ok([signature.r().to_vec_padded(width)?, signature.s().to_vec_padded(width)?].concat())
             }
             Self::RsaPssSha256 => {
                 let mut signer = Signer::new(digest, key.private_key())?;
@@ -185,12 +176,7 @@ impl Signing {
     #[must_use]
     pub fn with(key: KeyPair) -> Self {
         let algorithm = SignatureAlgorithm::sha256_for(&key);
-        Self {
-            algorithm,
-            digest: algorithm.digest(),
-            key_info: KeyInfo::Certificate,
-            key,
-        }
+        Self { algorithm, digest: algorithm.digest(), key_info: KeyInfo::Certificate, key }
     }
 
     /// The same with another algorithm, and its digest for the reference too.
@@ -265,12 +251,7 @@ fn reference_xml(reference: &Reference) -> String {
     let transforms: String = reference
         .transforms
         .iter()
-        .map(|algorithm| {
-            format!(
-                "<ds:Transform Algorithm=\"{}\"></ds:Transform>",
-                escape(algorithm)
-            )
-        })
+        .map(|algorithm| format!("<ds:Transform Algorithm=\"{}\"></ds:Transform>", escape(algorithm)))
         .collect();
     let transforms = match transforms.as_str() {
         "" => String::new(),
@@ -291,10 +272,7 @@ pub fn canonical(xml: &str, id: &str, mode: C14nMode) -> Result<Vec<u8>> {
     let found = tree
         .descendants(tree.root())
         .into_iter()
-        .find(|node| {
-            tree.element(*node)
-                .is_some_and(|element| element.get_attribute("ID") == Some(id))
-        })
+        .find(|node| tree.element(*node).is_some_and(|element| element.get_attribute("ID") == Some(id)))
         .with_context(|| format!("no element with ID {id}"))?;
     let subtree = NodeSet::tree_without_comments(found, &tree);
     Ok(canonicalize_doc::<&str>(&tree, mode, Some(&subtree), &[])?)
@@ -302,11 +280,7 @@ pub fn canonical(xml: &str, id: &str, mode: C14nMode) -> Result<Vec<u8>> {
 
 /// The digest of the element whose `ID` is `id`, taken before its own signature is inserted.
 pub fn digest_of(xml: &str, id: &str, digest: DigestAlgorithm) -> Result<Vec<u8>> {
-    Ok(hash(
-        digest.message_digest(),
-        &canonical(xml, id, C14nMode::Exclusive)?,
-    )?
-    .to_vec())
+    Ok(hash(digest.message_digest(), &canonical(xml, id, C14nMode::Exclusive)?)?.to_vec())
 }
 
 /// A whole `ds:Signature` over a given `SignedInfo`.
@@ -333,22 +307,15 @@ pub fn insert_signature(xml: &str, id: &str, signature: &str) -> Result<String> 
         .descendants()
         .find(|node| node.attribute("ID") == Some(id))
         .with_context(|| format!("no element with ID {id}"))?;
-    let issuer = element
-        .children()
-        .find(|child| child.has_tag_name((crate::saml::ASSERTION_NS, "Issuer")));
+    let issuer = element.children().find(|child| child.has_tag_name((crate::saml::ASSERTION_NS, "Issuer")));
     let at = match issuer {
         Some(issuer) => issuer.range().end,
         None => {
-            let first = element
-                .first_child()
-                .context("an element without content cannot hold a signature")?;
+            let first = element.first_child().context("an element without content cannot hold a signature")?;
             first.range().start
         }
     };
-    ensure!(
-        xml.is_char_boundary(at),
-        "the insertion point lies inside a character"
-    );
+    ensure!(xml.is_char_boundary(at), "the insertion point lies inside a character");
     let (before, after) = xml.split_at(at);
     Ok([before, signature, after].concat())
 }

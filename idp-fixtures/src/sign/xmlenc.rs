@@ -85,9 +85,7 @@ impl KeyTransport {
                  <xenc11:MGF xmlns:xenc11=\"http://www.w3.org/2009/xmlenc11#\" \
                  Algorithm=\"http://www.w3.org/2009/xmlenc11#mgf1sha256\"/></xenc:EncryptionMethod>"
             }
-            Self::Rsa15 => {
-                "<xenc:EncryptionMethod Algorithm=\"http://www.w3.org/2001/04/xmlenc#rsa-1_5\"/>"
-            }
+            Self::Rsa15 => "<xenc:EncryptionMethod Algorithm=\"http://www.w3.org/2001/04/xmlenc#rsa-1_5\"/>",
         }
     }
 
@@ -144,12 +142,8 @@ impl Encryption {
     /// From a certificate in base64 DER, as metadata holds it (white space is ignored).
     pub fn to_base64_certificate(certificate: &str) -> Result<Self> {
         let compact: String = certificate.split_whitespace().collect();
-        let der = BASE64_STANDARD
-            .decode(compact)
-            .context("the certificate is not base64")?;
-        Ok(Self::to(
-            X509::from_der(&der).context("the certificate is not X.509")?,
-        ))
+        let der = BASE64_STANDARD.decode(compact).context("the certificate is not base64")?;
+        Ok(Self::to(X509::from_der(&der).context("the certificate is not X.509")?))
     }
 
     #[must_use]
@@ -170,11 +164,7 @@ pub fn encrypt_element(xml: &str, encryption: &Encryption) -> Result<String> {
     let cipher = encryption.data.cipher();
     let content_key = random_bytes(cipher.key_len())?;
     let cipher_value = encrypt_bytes(xml.as_bytes(), encryption.data, &content_key)?;
-    let wrapped = BASE64_STANDARD.encode(
-        encryption
-            .key_transport
-            .wrap(&content_key, &encryption.recipient)?,
-    );
+    let wrapped = BASE64_STANDARD.encode(encryption.key_transport.wrap(&content_key, &encryption.recipient)?);
     let key_id = crate::xml::random_id();
     let encrypted_key = format!(
         "<xenc:EncryptedKey xmlns:xenc=\"http://www.w3.org/2001/04/xmlenc#\" \
@@ -183,9 +173,8 @@ pub fn encrypt_element(xml: &str, encryption: &Encryption) -> Result<String> {
         encryption.key_transport.method_xml(),
     );
     let (inside, beside) = if encryption.key_beside_data {
-        let retrieval = format!(
-            "<ds:RetrievalMethod Type=\"http://www.w3.org/2001/04/xmlenc#EncryptedKey\" URI=\"#{key_id}\"/>"
-        );
+        let retrieval =
+            format!("<ds:RetrievalMethod Type=\"http://www.w3.org/2001/04/xmlenc#EncryptedKey\" URI=\"#{key_id}\"/>");
         (retrieval, encrypted_key)
     } else {
         (encrypted_key, String::new())
