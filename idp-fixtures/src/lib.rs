@@ -4,6 +4,11 @@
 //! OpenSSL over bergshamra's canonical form, so that a peer of a test is never the library under test.
 
 pub mod clock;
+mod fetch;
+mod pages;
+pub mod people;
 pub mod saml;
+mod serving;
+mod sessions;
 pub mod sign;
 pub mod xml;

@@ -1,8 +1,15 @@
 //! SAML 2.0 from the identity provider's side: messages, metadata and a small IdP that speaks them.
 
+mod answer;
+mod idp;
 pub mod metadata;
+pub mod request;
 pub mod response;
+#[cfg(test)]
+mod tests;
 
+pub use idp::{App, Behaviour, Describe, Options, PostForm, Rewrite, SamlIdp, Sign};
+pub use request::AuthnRequest;
 pub use response::{
     Attribute, AuthnStatement, BuiltResponse, Conditions, Confirmation, NameId, ResponseBuilder, Status, Value,
 };
