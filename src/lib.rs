@@ -19,3 +19,4 @@ pub mod http;
 pub mod audit;
 // What binds it all together.
 pub mod router;
+pub mod server;

@@ -36,6 +36,7 @@ pub struct Server {
     pub tls_key: Option<String>,
     pub trusted_proxies: Vec<String>,
     pub request_timeout_s: u64,
+    pub drain_notice_s: u64,
     pub drain_s: u64,
 }
 

@@ -41,6 +41,9 @@ pub struct ServerSettings {
     pub tls: Option<TlsSettings>,
     pub trusted_proxies: Vec<IpNet>,
     pub request_timeout: Duration,
+    /// How long `/readyz` says no before new requests are no longer taken.
+    pub drain_notice: Duration,
+    /// How long requests in progress may then take.
     pub drain: Duration,
 }
 
@@ -193,6 +196,7 @@ fn server(raw: &Raw) -> Result<ServerSettings, ConfigError> {
         tls,
         trusted_proxies,
         request_timeout: Duration::from_secs(raw.server.request_timeout_s.clamp(1, 300)),
+        drain_notice: Duration::from_secs(raw.server.drain_notice_s.min(300)),
         drain: Duration::from_secs(raw.server.drain_s.min(300)),
     })
 }

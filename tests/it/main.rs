@@ -1,1 +1,8 @@
+//! The one test binary: everything that speaks HTTP or SQL, one file per feature.
 
+// Tests say what went wrong by panicking, outside `#[test]` functions too.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+mod health;

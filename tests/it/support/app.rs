@@ -1,0 +1,182 @@
+//! A gateway on a free port of loopback, run by the same code as in production, with servers of its own.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    ops::Deref,
+    path::Path,
+    sync::Arc,
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use usher::{
+    clock::Clock,
+    config::{self, Raw, Settings},
+    entropy::Entropy,
+    server::{self, Sockets},
+    telemetry,
+};
+
+use super::{Admin, Browser, Flaky, logs, stage::Stage};
+
+/// How a test's gateway differs from the plain one.
+#[derive(Default)]
+pub struct Options {
+    clock: Clock,
+    flaky: bool,
+    settings: Option<Box<dyn Fn(&mut Raw) + Send>>,
+}
+
+impl Options {
+    /// The clock stands still at `start` until `app.clock.advance(…)`.
+    pub fn clock_at(mut self, start: DateTime<Utc>) -> Self {
+        self.clock = Clock::manual(start);
+        self
+    }
+
+    /// Puts `app.postgres()` and `app.redis()` between the gateway and its servers.
+    pub fn flaky(mut self) -> Self {
+        self.flaky = true;
+        self
+    }
+
+    /// Changes settings before they are checked.
+    pub fn settings(mut self, change: impl Fn(&mut Raw) + Send + 'static) -> Self {
+        self.settings = Some(Box::new(change));
+        self
+    }
+
+    pub async fn start(self) -> App {
+        let stage = Stage::set().await;
+        let mut proxies = None;
+        if self.flaky {
+            proxies =
+                Some((Flaky::before(&stage.postgres_url, 5432).await, Flaky::before(&stage.redis_url, 6379).await));
+        }
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+
+        let mut raw = config::load(Some(Path::new("config/dev.toml"))).unwrap();
+        raw.server.listen = address.to_string();
+        // `localhost` and not the number, so that fixture IdPs at 127.0.0.1 are another site, as in real life.
+        raw.server.public_origin = format!("http://localhost:{}", address.port());
+        raw.server.operator_listen = None;
+        raw.database.url = stage.postgres_url.clone().into();
+        raw.database.max_connections = 8;
+        raw.redis.url = stage.redis_url.clone().into();
+        raw.redis.key_prefix = stage.key_prefix.clone();
+        raw.secrets.sealing_keys =
+            vec![SecretString::from(format!("1:{}", STANDARD.encode(Entropy::default().bytes::<32>())))];
+        if let Some((postgres, redis)) = &proxies {
+            raw.database.url = postgres.url(&stage.postgres_url).into();
+            raw.redis.url = redis.url(&stage.redis_url).into();
+        }
+        if let Some(change) = &self.settings {
+            change(&mut raw);
+        }
+        App::run(raw, self.clock, socket, Arc::new(Shared { stage, proxies }))
+    }
+}
+
+/// What replicas have in common. The last one removes it.
+struct Shared {
+    stage: Stage,
+    proxies: Option<(Flaky, Flaky)>,
+}
+
+/// A running gateway. Derefs to the application's own state.
+pub struct App {
+    state: usher::app::App,
+    raw: Raw,
+    /// Where it listens. Browsers use the public origin, which is `http://localhost:…` unless settings say otherwise.
+    pub address: SocketAddr,
+    stop: CancellationToken,
+    serving: JoinHandle<()>,
+    shared: Arc<Shared>,
+}
+
+impl Deref for App {
+    type Target = usher::app::App;
+
+    fn deref(&self) -> &Self::Target {
+        &self.state
+    }
+}
+
+impl App {
+    /// A gateway with the settings of `config/dev.toml` and the system's clock.
+    pub async fn start() -> Self {
+        Options::default().start().await
+    }
+
+    /// `App::with().clock_at(…).flaky().start().await`
+    pub fn with() -> Options {
+        Options::default()
+    }
+
+    fn run(raw: Raw, clock: Clock, socket: TcpListener, shared: Arc<Shared>) -> Self {
+        let address = socket.local_addr().unwrap();
+        let settings = Settings::try_from(raw.clone()).unwrap();
+        logs::start();
+        let state = usher::app::App::new(settings, clock, telemetry::detached_metrics()).unwrap();
+        let stop = CancellationToken::new();
+        let sockets = Sockets { public: socket, operator: None };
+        let serving = tokio::spawn({
+            let (state, stop) = (state.clone(), stop.clone());
+            async move { server::serve(state, sockets, stop).await.unwrap() }
+        });
+        Self { state, raw, address, stop, serving, shared }
+    }
+
+    /// Another process of the same deployment: the same servers, keys, public origin and clock, its own caches and
+    /// pools. Reach it with `Browser::via`.
+    pub fn replica(&self) -> Self {
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::run(self.raw.clone(), self.state.clock.clone(), socket, self.shared.clone())
+    }
+
+    /// The public origin, without a slash at its end.
+    pub fn origin(&self) -> &str {
+        self.state.settings.server.origin()
+    }
+
+    /// A URL of this gateway: `app.url("/acme")`.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.origin())
+    }
+
+    /// A fresh browser.
+    pub fn browser(&self) -> Browser {
+        Browser::new().via(self)
+    }
+
+    /// API calls with this token.
+    pub fn admin(&self, token: impl Into<String>) -> Admin {
+        Admin::new(self.address, token.into())
+    }
+
+    /// The proxy before PostgreSQL, where the test asked for one.
+    pub fn postgres(&self) -> &Flaky {
+        &self.shared.proxies.as_ref().expect("started with App::with().flaky()").0
+    }
+
+    /// The proxy before Redis, where the test asked for one.
+    pub fn redis(&self) -> &Flaky {
+        &self.shared.proxies.as_ref().expect("started with App::with().flaky()").1
+    }
+
+    /// Drains and stops as on SIGTERM, and waits for the end.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        (&mut self.serving).await.unwrap();
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}

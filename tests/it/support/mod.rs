@@ -1,0 +1,29 @@
+//! What tests stand on: a running gateway with a database and key prefix of its own, browsers, admins, and servers
+//! that can be made to fail.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `app.rs` | `App`: a gateway on a free port of loopback, and replicas of it |
+//! | `stage.rs` | the database and the Redis prefix of one test, removed with it |
+//! | `browser.rs` | `Browser`: cookies, `SameSite`, origins, forms, redirects one at a time |
+//! | `html.rs` | forms and text of a page |
+//! | `admin.rs` | `Admin`: API calls with a token |
+//! | `logs.rs` | what the process logged |
+//! | `flaky.rs` | `Flaky`: a proxy that cuts, stalls and restores a server |
+
+#![allow(dead_code, unused_imports, reason = "each test file uses its own part")]
+
+mod admin;
+mod app;
+mod browser;
+mod flaky;
+mod html;
+mod logs;
+mod stage;
+
+pub use admin::{Admin, Reply};
+pub use app::{App, Options};
+pub use browser::{Browser, Page};
+pub use flaky::Flaky;
+pub use html::Form;
+pub use logs::log_text;
