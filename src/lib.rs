@@ -17,6 +17,8 @@ pub mod telemetry;
 pub mod http;
 // Domains.
 pub mod audit;
+pub mod connections;
+pub mod login;
 // What binds it all together.
 pub mod router;
 pub mod server;

@@ -1,0 +1,3 @@
+//! The identity providers of clients.
+
+pub mod saml_metadata;

@@ -1,0 +1,4 @@
+//! Signing in: SAML and OpenID Connect, from the first redirect to the session.
+
+pub mod saml;
+pub mod trail;

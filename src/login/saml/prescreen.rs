@@ -1,0 +1,435 @@
+//! The structure that a response must have before the signature engine may see it: one assertion, signatures in their places,
+//! each covering its own parent by the one allowed recipe. Reads nothing for identity; what it notes of the outer Response may only refuse.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+
+use super::{
+    error::{SamlError, shown},
+    model::{Envelope, NS_ASSERTION, NS_DSIG, NS_EXC_C14N, NS_PROTOCOL},
+};
+use crate::connections::saml_metadata::xml::{self, Binding, Limits, StartTag, Visitor, is_ncname};
+
+/// Limits of a response: 256 KB hold about two thousand groups.
+pub(super) const LIMITS: Limits =
+    Limits { bytes: 256 * 1024, depth: 64, attributes_per_tag: 64, elements: 20_000, namespaces_in_scope: 128, comments_allowed: false };
+const MAX_ATTRIBUTES: usize = 500;
+const MAX_VALUES: usize = 6_000;
+
+/// What a signature is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Signed {
+    Response,
+    Assertion,
+}
+
+/// A signature method of the allow-list. SHA-1 is on it only for connections that an operator has flagged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SignatureMethod {
+    Rsa,
+    Ecdsa,
+}
+
+/// One signature whose place, reference and recipe are right; whether it verifies is not known yet.
+#[derive(Debug, Clone)]
+pub(super) struct SignatureFacts {
+    pub on: Signed,
+    pub method: SignatureMethod,
+    pub value_len: usize,
+    /// The first SHA-1 algorithm in it, if any.
+    pub sha1: Option<&'static str>,
+}
+
+/// A document that may be shown to the signature engine.
+#[derive(Debug)]
+pub(super) struct Screened {
+    pub envelope: Envelope,
+    pub signatures: Vec<SignatureFacts>,
+    /// The plain assertion's ID.
+    pub assertion_id: Option<String>,
+    pub is_encrypted: bool,
+    /// Namespaces of the surroundings that a fragment relies on.
+    pub inherited: Vec<Binding>,
+}
+
+/// Screens a whole `samlp:Response`.
+pub(super) fn response(text: &str) -> Result<Screened, SamlError> {
+    let mut screen = Screen::default();
+    xml::walk(text, &LIMITS, &[], &mut screen)?;
+    Ok(screen.finish(Vec::new()))
+}
+
+/// Screens a decrypted `saml:Assertion`, which may rely on namespaces declared around the encrypted element.
+pub(super) fn assertion(text: &str, around: &[Binding]) -> Result<Screened, SamlError> {
+    let mut screen = Screen { fragment: true, ..Screen::default() };
+    let inherited = xml::walk(text, &LIMITS, around, &mut screen)?;
+    Ok(screen.finish(inherited))
+}
+
+/// Where in the document an element stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Response,
+    OuterIssuer,
+    Status,
+    StatusCode,
+    StatusMessage,
+    Assertion,
+    Signature,
+    /// Inside a signature, at this step of the recipe.
+    Step(usize),
+    Prefixes,
+    KeyInfo,
+    Other,
+}
+
+/// The children of a ds:Signature in their order, each with its parent (XML Signature 4; SAML core 5.4).
+const RECIPE: [(&str, Option<usize>); 10] = [
+    ("SignedInfo", None),
+    ("CanonicalizationMethod", Some(0)),
+    ("SignatureMethod", Some(0)),
+    ("Reference", Some(0)),
+    ("Transforms", Some(3)),
+    ("Transform", Some(4)),
+    ("Transform", Some(4)),
+    ("DigestMethod", Some(3)),
+    ("DigestValue", Some(3)),
+    ("SignatureValue", None),
+];
+const C14N: usize = 1;
+const METHOD: usize = 2;
+const REFERENCE: usize = 3;
+const ENVELOPED: usize = 5;
+const EXCLUSIVE: usize = 6;
+const DIGEST: usize = 7;
+const DIGEST_VALUE: usize = 8;
+const SIGNATURE_VALUE: usize = 9;
+
+#[derive(Default)]
+struct Pending {
+    step: usize,
+    has_key_info: bool,
+    method: Option<SignatureMethod>,
+    digest_len: usize,
+    sha1: Option<&'static str>,
+    digest_value: String,
+    signature_value: String,
+}
+
+#[derive(Default)]
+struct Screen {
+    fragment: bool,
+    path: Vec<Place>,
+    envelope: Envelope,
+    /// Names of the children already seen of the Response and of the Assertion, where one is all there may be.
+    seen: Vec<(Signed, String)>,
+    ids: Vec<String>,
+    assertion_id: Option<String>,
+    assertions: usize,
+    is_encrypted: bool,
+    attributes: usize,
+    values: usize,
+    pending: Option<Pending>,
+    signatures: Vec<SignatureFacts>,
+}
+
+impl Visitor for Screen {
+    type Fault = SamlError;
+
+    fn start(&mut self, tag: &StartTag<'_>) -> Result<(), SamlError> {
+        let id = self.note_id(tag)?;
+        let place = match self.path.last().copied() {
+            None => self.root(tag, id)?,
+            Some(Place::Response) => self.in_response(tag, id)?,
+            Some(Place::Status | Place::StatusCode) => self.in_status(tag)?,
+            Some(Place::Assertion) => self.in_assertion(tag)?,
+            Some(Place::Signature | Place::Step(_) | Place::Prefixes) => self.in_signature(tag)?,
+            Some(Place::KeyInfo) => {
+                // A key by reference would let the document choose what is fetched.
+                if matches!(tag.local, "RetrievalMethod" | "KeyInfoReference" | "Signature") {
+                    return Err(SamlError::Structure("a signature's KeyInfo refers elsewhere"));
+                }
+                Place::KeyInfo
+            }
+            Some(Place::OuterIssuer | Place::StatusMessage) => return Err(SamlError::Structure("markup inside a text")),
+            Some(Place::Other) => self.in_other(tag)?,
+        };
+        self.path.push(place);
+        Ok(())
+    }
+
+    fn text(&mut self, text: &str) -> Result<(), SamlError> {
+        let place = self.path.last().copied().unwrap_or(Place::Other);
+        match place {
+            Place::OuterIssuer => self.envelope.issuer.get_or_insert_default().push_str(text),
+            Place::StatusMessage => self.envelope.status_message.push_str(text),
+            Place::Step(DIGEST_VALUE) => self.pending()?.digest_value.push_str(text),
+            Place::Step(SIGNATURE_VALUE) => self.pending()?.signature_value.push_str(text),
+            Place::KeyInfo | Place::Other => {}
+            _ if text.bytes().all(|b| b.is_ascii_whitespace()) => {}
+            _ => return Err(SamlError::Structure("text where only elements may stand")),
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), SamlError> {
+        match self.path.pop() {
+            Some(Place::Signature) => self.close_signature(),
+            Some(Place::OuterIssuer) => {
+                let issuer = self.envelope.issuer.take().unwrap_or_default();
+                self.envelope.issuer = Some(issuer.trim().to_owned());
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Screen {
+    fn finish(mut self, inherited: Vec<Binding>) -> Screened {
+        self.envelope.is_signed = self.signatures.iter().any(|s| s.on == Signed::Response);
+        Screened { envelope: self.envelope, signatures: self.signatures, assertion_id: self.assertion_id, is_encrypted: self.is_encrypted, inherited }
+    }
+
+    /// One ID per element, of one spelling in no namespace, an NCName, and unique in the document:
+    /// engines differ in which attributes they take for IDs (CVE-2025-66567).
+    fn note_id(&mut self, tag: &StartTag<'_>) -> Result<Option<String>, SamlError> {
+        let mut found = None;
+        for attribute in tag.attributes.iter().filter(|a| a.local.eq_ignore_ascii_case("id")) {
+            if !attribute.namespace.is_empty() || found.is_some() || !is_ncname(attribute.raw) {
+                return Err(SamlError::Structure("an ID attribute that is doubled, prefixed or not a name"));
+            }
+            if self.ids.iter().any(|known| known == attribute.raw) {
+                return Err(SamlError::Structure("two elements have the same ID"));
+            }
+            self.ids.push(attribute.raw.to_owned());
+            found = Some(attribute.raw.to_owned());
+        }
+        Ok(found)
+    }
+
+    fn root(&mut self, tag: &StartTag<'_>, id: Option<String>) -> Result<Place, SamlError> {
+        match (tag.namespace, tag.local, self.fragment) {
+            (NS_PROTOCOL, "Response", false) => {
+                self.envelope = Envelope::from_tag(tag, id.ok_or(SamlError::Structure("the Response has no ID"))?);
+                Ok(Place::Response)
+            }
+            (NS_ASSERTION, "Assertion", true) => self.open_assertion(id),
+            (_, _, false) => Err(SamlError::Structure("the document is not a samlp:Response")),
+            (_, _, true) => Err(SamlError::Structure("what was encrypted is not a saml:Assertion")),
+        }
+    }
+
+    fn in_response(&mut self, tag: &StartTag<'_>, id: Option<String>) -> Result<Place, SamlError> {
+        match (tag.namespace, tag.local) {
+            (NS_ASSERTION, "Assertion") => self.open_assertion(id),
+            (NS_ASSERTION, "EncryptedAssertion") => {
+                self.one_assertion()?;
+                self.is_encrypted = true;
+                Ok(Place::Other)
+            }
+            (NS_ASSERTION, "Issuer") => {
+                self.envelope.issuer_format = tag.attribute("Format").map(|a| a.value().into_owned());
+                self.envelope.issuer = Some(String::new());
+                self.once(Signed::Response, tag.local, Place::OuterIssuer)
+            }
+            (NS_PROTOCOL, "Status") => self.once(Signed::Response, tag.local, Place::Status),
+            (NS_PROTOCOL, "Extensions") => self.once(Signed::Response, tag.local, Place::Other),
+            (NS_DSIG, "Signature") => self.open_signature(Signed::Response),
+            _ => Err(SamlError::Structure("the Response has a child that SAML does not know")),
+        }
+    }
+
+    fn in_status(&mut self, tag: &StartTag<'_>) -> Result<Place, SamlError> {
+        match (self.path.last(), tag.namespace, tag.local) {
+            (_, NS_PROTOCOL, "StatusCode") => {
+                let code = tag.attribute("Value").map(|a| a.value().into_owned()).unwrap_or_default();
+                let nested = self.path.last() == Some(&Place::StatusCode);
+                if nested == self.envelope.status.is_empty() {
+                    return Err(SamlError::Structure("the Response has several statuses"));
+                }
+                self.envelope.status.push(code);
+                Ok(Place::StatusCode)
+            }
+            (Some(Place::Status), NS_PROTOCOL, "StatusMessage") => Ok(Place::StatusMessage),
+            (Some(Place::Status), NS_PROTOCOL, "StatusDetail") => Ok(Place::Other),
+            _ => Err(SamlError::Structure("the Status has a child that SAML does not know")),
+        }
+    }
+
+    fn in_assertion(&mut self, tag: &StartTag<'_>) -> Result<Place, SamlError> {
+        match (tag.namespace, tag.local) {
+            (NS_DSIG, "Signature") => self.open_signature(Signed::Assertion),
+            (NS_ASSERTION, "Issuer" | "Subject" | "Conditions" | "Advice") => self.once(Signed::Assertion, tag.local, Place::Other),
+            (NS_ASSERTION, "AuthnStatement" | "AuthzDecisionStatement" | "AttributeStatement") => Ok(Place::Other),
+            _ => Err(SamlError::Structure("the Assertion has a child that SAML Web SSO does not know")),
+        }
+    }
+
+    /// Anywhere else nothing may stand that could be taken for the real thing (XSW in Extensions, Advice, Object).
+    fn in_other(&mut self, tag: &StartTag<'_>) -> Result<Place, SamlError> {
+        match (tag.namespace, tag.local) {
+            (NS_ASSERTION, "Assertion" | "EncryptedAssertion") => Err(SamlError::Structure("an assertion stands where none may be")),
+            (NS_PROTOCOL, "Response") => Err(SamlError::Structure("a Response stands inside another")),
+            (NS_DSIG, "Signature") => Err(SamlError::Structure("a signature stands where none may be")),
+            (NS_ASSERTION, "EncryptedID" | "EncryptedAttribute") => {
+                Err(SamlError::Structure("single parts are encrypted; only whole assertions may be"))
+            }
+            (NS_ASSERTION, "Attribute") => {
+                self.attributes += 1;
+                if self.attributes > MAX_ATTRIBUTES { Err(SamlError::Attributes("too many attributes")) } else { Ok(Place::Other) }
+            }
+            (NS_ASSERTION, "AttributeValue") => {
+                self.values += 1;
+                if self.values > MAX_VALUES { Err(SamlError::Attributes("too many values")) } else { Ok(Place::Other) }
+            }
+            _ => Ok(Place::Other),
+        }
+    }
+
+    fn open_assertion(&mut self, id: Option<String>) -> Result<Place, SamlError> {
+        self.one_assertion()?;
+        self.assertion_id = Some(id.ok_or(SamlError::Structure("the Assertion has no ID"))?);
+        Ok(Place::Assertion)
+    }
+
+    fn one_assertion(&mut self) -> Result<(), SamlError> {
+        self.assertions += 1;
+        if self.assertions > 1 { Err(SamlError::Structure("the Response has more than one assertion")) } else { Ok(()) }
+    }
+
+    fn once(&mut self, parent: Signed, local: &str, place: Place) -> Result<Place, SamlError> {
+        if self.seen.iter().any(|(p, l)| *p == parent && l == local) {
+            return Err(SamlError::Structure("an element is there twice that may be there once"));
+        }
+        self.seen.push((parent, local.to_owned()));
+        Ok(place)
+    }
+
+    fn open_signature(&mut self, on: Signed) -> Result<Place, SamlError> {
+        self.once(on, "Signature", Place::Signature)?;
+        self.pending = Some(Pending::default());
+        Ok(Place::Signature)
+    }
+
+    fn pending(&mut self) -> Result<&mut Pending, SamlError> {
+        self.pending.as_mut().ok_or(SamlError::Structure("a signature's parts stand outside it"))
+    }
+
+    fn in_signature(&mut self, tag: &StartTag<'_>) -> Result<Place, SamlError> {
+        const WRONG: SamlError = SamlError::Structure("a signature is not built by the one recipe that SAML has");
+        let parent = self.path.last().copied();
+        if (tag.namespace, tag.local) == (NS_EXC_C14N, "InclusiveNamespaces") {
+            // A prefix list only adds namespace declarations to what is digested.
+            return if matches!(parent, Some(Place::Step(C14N | EXCLUSIVE))) { Ok(Place::Prefixes) } else { Err(WRONG) };
+        }
+        if tag.namespace != NS_DSIG {
+            return Err(WRONG);
+        }
+        let target = self.signed_id()?;
+        let pending = self.pending()?;
+        let step = pending.step;
+        let Some((expected, within)) = RECIPE.get(step).copied() else {
+            if tag.local == "KeyInfo" && parent == Some(Place::Signature) && !pending.has_key_info {
+                pending.has_key_info = true;
+                return Ok(Place::KeyInfo);
+            }
+            return Err(WRONG);
+        };
+        if tag.local != expected || parent != Some(within.map_or(Place::Signature, Place::Step)) {
+            return Err(WRONG);
+        }
+        pending.check_step(tag, &target)?;
+        pending.step += 1;
+        Ok(Place::Step(step))
+    }
+
+    fn signed_id(&self) -> Result<String, SamlError> {
+        let on_response = self.path.iter().filter(|p| **p == Place::Assertion).count() == 0;
+        let id = if on_response { Some(self.envelope.id.clone()) } else { self.assertion_id.clone() };
+        id.ok_or(SamlError::Structure("a signature covers nothing"))
+    }
+
+    fn close_signature(&mut self) -> Result<(), SamlError> {
+        let on = if self.path.last() == Some(&Place::Assertion) { Signed::Assertion } else { Signed::Response };
+        let pending = self.pending.take().ok_or(SamlError::Structure("a signature is incomplete"))?;
+        self.signatures.push(pending.close(on)?);
+        Ok(())
+    }
+}
+
+impl Pending {
+    fn check_step(&mut self, tag: &StartTag<'_>, target: &str) -> Result<(), SamlError> {
+        let algorithm = tag.attribute("Algorithm").map(|a| a.raw).unwrap_or_default();
+        let refused = || SamlError::SignatureAlgorithm(shown(algorithm));
+        match self.step {
+            C14N | EXCLUSIVE if !is_exclusive_c14n(algorithm) => Err(refused()),
+            ENVELOPED if algorithm != "http://www.w3.org/2000/09/xmldsig#enveloped-signature" => Err(refused()),
+            METHOD => {
+                let (method, sha1) = signature_method(algorithm).ok_or_else(refused)?;
+                self.method = Some(method);
+                self.sha1 = self.sha1.or(sha1);
+                Ok(())
+            }
+            DIGEST => {
+                let (len, sha1) = digest_method(algorithm).ok_or_else(refused)?;
+                self.digest_len = len;
+                self.sha1 = self.sha1.or(sha1);
+                Ok(())
+            }
+            // The reference must name the signature's own parent (SAML core 5.4.2): not nothing, not another element, not elsewhere.
+            REFERENCE if tag.attribute("URI").and_then(|a| a.raw.strip_prefix('#')) != Some(target) => {
+                Err(SamlError::Structure("a signature does not cover the element it stands in"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn close(self, on: Signed) -> Result<SignatureFacts, SamlError> {
+        let incomplete = SamlError::Structure("a signature is incomplete");
+        let (Some(method), true) = (self.method, self.step == RECIPE.len()) else {
+            return Err(incomplete);
+        };
+        // Strict base64 of the right length: strays and comments in these values have been a way in (CVE-2025-29775).
+        let digest = strict_base64(&self.digest_value)?;
+        let value = strict_base64(&self.signature_value)?;
+        if digest.len() != self.digest_len || value.len() < 64 || value.len() > 2048 {
+            return Err(SamlError::Structure("a digest or signature value has the wrong length"));
+        }
+        Ok(SignatureFacts { on, method, value_len: value.len(), sha1: self.sha1 })
+    }
+}
+
+fn strict_base64(text: &str) -> Result<Vec<u8>, SamlError> {
+    let compact: String = text.split_ascii_whitespace().collect();
+    STANDARD.decode(compact).map_err(|_| SamlError::Structure("a digest or signature value is not base64"))
+}
+
+fn is_exclusive_c14n(algorithm: &str) -> bool {
+    // With or without comments is the same to a document that has none.
+    algorithm.strip_suffix("WithComments").unwrap_or(algorithm) == NS_EXC_C14N
+}
+
+fn signature_method(algorithm: &str) -> Option<(SignatureMethod, Option<&'static str>)> {
+    Some(match algorithm {
+        "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256"
+        | "http://www.w3.org/2001/04/xmldsig-more#rsa-sha384"
+        | "http://www.w3.org/2001/04/xmldsig-more#rsa-sha512" => (SignatureMethod::Rsa, None),
+        "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha256"
+        | "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha384"
+        | "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha512" => (SignatureMethod::Ecdsa, None),
+        "http://www.w3.org/2000/09/xmldsig#rsa-sha1" => (SignatureMethod::Rsa, Some("RSA-SHA1")),
+        "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha1" => (SignatureMethod::Ecdsa, Some("ECDSA-SHA1")),
+        _ => return None,
+    })
+}
+
+fn digest_method(algorithm: &str) -> Option<(usize, Option<&'static str>)> {
+    Some(match algorithm {
+        "http://www.w3.org/2001/04/xmlenc#sha256" => (32, None),
+        "http://www.w3.org/2001/04/xmldsig-more#sha384" => (48, None),
+        "http://www.w3.org/2001/04/xmlenc#sha512" => (64, None),
+        "http://www.w3.org/2000/09/xmldsig#sha1" => (20, Some("a SHA-1 digest")),
+        _ => return None,
+    })
+}
+
