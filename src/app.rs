@@ -8,7 +8,10 @@ use std::{
 use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
 
-use crate::{cache::Cache, clock::Clock, config::Settings, crypto::Sealer, db, entropy::Entropy, fault::Fault};
+use crate::{
+    cache::Cache, clock::Clock, config::Settings, crypto::Sealer, db, entropy::Entropy, fault::Fault,
+    outbound::Outbound,
+};
 
 /// Cheap to clone; the same for every request of the process.
 #[derive(Clone)]
@@ -22,6 +25,7 @@ pub struct Parts {
     pub sealer: Sealer,
     pub db: PgPool,
     pub cache: Cache,
+    pub outbound: Outbound,
     pub metrics: PrometheusHandle,
     /// Set when the process was asked to stop: it finishes what it has and takes no more.
     pub draining: AtomicBool,
@@ -33,6 +37,7 @@ impl App {
         let sealer = Sealer::new(&settings.sealing_keys)?;
         let db = db::pool(&settings.database)?;
         let cache = Cache::connect(&settings.redis)?;
+        let outbound = Outbound::new(&settings.outbound)?;
         Ok(Self(Arc::new(Parts {
             settings,
             clock,
@@ -40,6 +45,7 @@ impl App {
             sealer,
             db,
             cache,
+            outbound,
             metrics,
             draining: AtomicBool::new(false),
         })))

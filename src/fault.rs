@@ -18,6 +18,9 @@ pub enum Fault {
     /// A bounded queue is full: too much work of one kind at once.
     #[error("too busy: {0}")]
     Busy(&'static str),
+    /// A part of the gateway could not be made at start.
+    #[error("cannot start: {0}")]
+    Start(String),
 }
 
 impl Fault {
@@ -26,7 +29,7 @@ impl Fault {
         match self {
             Self::Database(error) => db::is_unavailable(error),
             Self::Cache(_) | Self::Busy(_) => true,
-            Self::Seal(_) | Self::Corrupt(_) => false,
+            Self::Seal(_) | Self::Corrupt(_) | Self::Start(_) => false,
         }
     }
 

@@ -12,6 +12,7 @@ pub mod db;
 pub mod entropy;
 pub mod fault;
 pub mod ids;
+pub mod outbound;
 pub mod telemetry;
 // The web edge.
 pub mod http;
