@@ -5,6 +5,7 @@
 
 pub mod clock;
 mod fetch;
+pub mod oidc;
 mod pages;
 pub mod people;
 pub mod saml;
