@@ -20,6 +20,8 @@ pub mod http;
 pub mod audit;
 pub mod connections;
 pub mod login;
+// The admin API's callers.
+pub mod admin;
 // What binds it all together.
 pub mod router;
 pub mod server;
