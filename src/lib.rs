@@ -25,3 +25,4 @@ pub mod admin;
 // What binds it all together.
 pub mod router;
 pub mod server;
+pub mod worker;

@@ -1,1 +1,159 @@
-fn main() {}
+//! The command line: reads what was asked, prepares the process, and turns outcomes into exit codes.
+
+use std::{panic, path::PathBuf, process::ExitCode};
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use tokio::{
+    runtime,
+    signal::unix::{SignalKind, signal},
+};
+use tokio_util::sync::CancellationToken;
+use usher::{
+    app::App,
+    clock::Clock,
+    config::{self, ConfigError, Settings},
+    db,
+    server::{self, Sockets},
+    telemetry, worker,
+};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Signs the learners of many organisations in, by SAML and OpenID Connect, and hands them to a learning platform.
+#[derive(Parser)]
+#[command(
+    version,
+    propagate_version = true,
+    after_help = "\
+Configuration is read from the built-in defaults, then FILE, then the environment: server.listen is
+USHER__SERVER__LISTEN. config/README.md explains every key.
+
+Exit codes: 0 done, 1 failed, 2 the command line is wrong, 3 the configuration is wrong."
+)]
+struct Arguments {
+    /// Configuration file in TOML, over the built-in defaults and under the environment.
+    #[arg(long, global = true, value_name = "FILE", env = "USHER_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve sign-ins until SIGTERM or Ctrl-C, then finish what is in progress.
+    ///
+    /// Starts without PostgreSQL or Redis, answers 503 until both are there, and never changes the schema: run
+    /// `usher migrate` before a new version is served. SIGHUP reads the TLS certificate again.
+    Serve,
+    /// Apply the migrations that PostgreSQL does not have yet.
+    ///
+    /// Uses database.migrate_url where it is set: migrations want a direct connection, not a transaction pooler.
+    Migrate,
+    /// Check the configuration and print it, each key with where it came from, secrets left out.
+    CheckConfig,
+}
+
+/// Why a command ended.
+enum Failure {
+    Config(ConfigError),
+    Other(anyhow::Error),
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error)
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Config(error)) => {
+            eprintln!("usher: the configuration is wrong.\n{error}");
+            ExitCode::from(3)
+        }
+        Err(Failure::Other(error)) => {
+            eprintln!("usher: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<(), Failure> {
+    rustls::crypto::aws_lc_rs::default_provider().install_default().expect("the first and only installation");
+    let file = arguments.config.as_deref();
+    // The main thread drives the command itself, and lives as long as the process: children that are to die with it
+    // are tied to it.
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build().context("starting the async runtime")?;
+    match arguments.command {
+        Command::Serve => {
+            let settings = Settings::try_from(config::load(file)?)?;
+            prepare(&settings);
+            runtime.block_on(serve(settings))?;
+        }
+        Command::Migrate => {
+            let settings = Settings::try_from(config::load(file)?)?;
+            prepare(&settings);
+            runtime.block_on(db::migrate(&settings.database)).context("applying migrations")?;
+            eprintln!("usher: the schema is up to date.");
+        }
+        Command::CheckConfig => {
+            print!("{}", config::show(file)?);
+            Settings::try_from(config::load(file)?)?;
+            eprintln!("usher: the configuration is usable.");
+        }
+    }
+    Ok(())
+}
+
+/// Logs, and panics that go to the log.
+fn prepare(settings: &Settings) {
+    telemetry::init_logs(&settings.logs);
+    panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(panic.place = place, panic.message = panic.payload_as_str().unwrap_or("-"), "panicked");
+    }));
+}
+
+async fn serve(settings: Settings) -> anyhow::Result<()> {
+    let sockets = Sockets::bind(&settings.server)?;
+    let app = App::new(settings, Clock::system(), telemetry::init_metrics().context("starting metrics")?)?;
+    let stop = stop_on_signal()?;
+    let worker = tokio::spawn(worker::run(app.clone(), stop.clone()));
+    tracing::info!(server.origin = app.settings.server.origin(), server.listen = %app.settings.server.listen, "serving");
+    let outcome = server::serve(app.clone(), sockets, stop.clone()).await;
+    stop.cancel();
+    worker.await.context("the worker")?;
+    app.db.close().await;
+    Ok(outcome?)
+}
+
+/// Cancelled by the first SIGTERM or Ctrl-C. A second one ends the process at once.
+fn stop_on_signal() -> anyhow::Result<CancellationToken> {
+    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+    let stop = CancellationToken::new();
+    let stopping = stop.clone();
+    tokio::spawn(async move {
+        for exit in [false, true] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if exit {
+                std::process::exit(1);
+            }
+            stopping.cancel();
+        }
+    });
+    Ok(stop)
+}

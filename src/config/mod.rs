@@ -4,12 +4,15 @@
 //! |---|---|---|
 //! | read | `raw.rs` | layers → what was typed; unknown keys are refused |
 //! | check | `settings.rs` | what was typed → what the program may rely on |
+//! | show | `show.rs` | layers → every key with its source, secrets left out |
 
 mod raw;
 mod settings;
+mod show;
 
 pub use raw::{Raw, load};
 pub use settings::{
     ConfigError, DatabaseSettings, LimitSettings, LogSettings, LoginSettings, OutboundSettings, Rate, RedisSettings,
     ServerSettings, Settings, TlsSettings,
 };
+pub use show::show;

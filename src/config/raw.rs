@@ -100,6 +100,11 @@ pub struct Logs {
 
 /// Reads the built-in defaults, then `file` where given, then the environment.
 pub fn load(file: Option<&Path>) -> Result<Raw, ConfigError> {
+    layers(file)?.extract().map_err(|error| ConfigError::Unreadable(error.to_string()))
+}
+
+/// The layers, not yet read as configuration.
+pub(super) fn layers(file: Option<&Path>) -> Result<Figment, ConfigError> {
     let mut layers = Figment::from(Toml::string(DEFAULTS));
     if let Some(path) = file {
         if !path.is_file() {
@@ -107,8 +112,5 @@ pub fn load(file: Option<&Path>) -> Result<Raw, ConfigError> {
         }
         layers = layers.merge(Toml::file_exact(path));
     }
-    layers
-        .merge(Env::prefixed("USHER__").split("__"))
-        .extract()
-        .map_err(|error| ConfigError::Unreadable(error.to_string()))
+    Ok(layers.merge(Env::prefixed("USHER__").split("__")))
 }

@@ -219,8 +219,9 @@ impl TryFrom<Raw> for Settings {
         {
             return Err(invalid("redis.key_prefix", "use letters, digits, -, _ and :"));
         }
-        crate::crypto::Sealer::new(&raw.secrets.sealing_keys)
-            .map_err(|error| invalid("secrets.sealing_keys", error.to_string()))?;
+        crate::crypto::Sealer::new(&raw.secrets.sealing_keys).map_err(|error| {
+            invalid("secrets.sealing_keys", format!("{error} (make one with: echo \"1:$(openssl rand -base64 32)\")"))
+        })?;
         Ok(Self {
             server: server(&raw)?,
             database: DatabaseSettings {
