@@ -12,6 +12,7 @@ use openssl::{
     x509::{X509, X509Ref},
 };
 use samael::crypto::CertificateDer;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use thiserror::Error;
 
 /// The kind of key in a certificate.
@@ -140,6 +141,20 @@ impl PartialEq for TrustedCertificate {
 }
 
 impl Eq for TrustedCertificate {}
+
+/// Stored as base64; everything else is read from it again.
+impl Serialize for TrustedCertificate {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.to_base64())
+    }
+}
+
+impl<'de> Deserialize<'de> for TrustedCertificate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<TrustedCertificate, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        TrustedCertificate::from_text(&text).map_err(D::Error::custom)
+    }
+}
 
 fn kind(key: &PKeyRef<Public>) -> KeyKind {
     match key.id() {

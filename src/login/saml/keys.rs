@@ -27,6 +27,8 @@ pub enum KeyError {
     Private,
     #[error("the key or its certificate could not be made")]
     Making,
+    #[error("the certificate cannot be read")]
+    Certificate,
     #[error("signing failed")]
     Signing,
 }

@@ -18,14 +18,19 @@ mod error;
 mod keys;
 mod model;
 mod prescreen;
+mod request;
 mod response;
 mod signature;
+mod sp_metadata;
 mod subject;
+mod writer;
 
 pub use error::SamlError;
 pub use keys::{DecryptionKey, KeyError, SigningKey, SpKeyPair};
 pub use model::{Attribute, Expectation, InResponseTo, NameId, VerifiedAssertion};
+pub use request::{AuthnRequest, request_id};
 pub use response::{decode_form_value, verify_response};
+pub use sp_metadata::{SpMetadata, sp_metadata};
 pub use subject::MAX_SUBJECT_CHARS;
 
 pub use crate::connections::saml_metadata::{KeyKind, TrustedCertificate};
