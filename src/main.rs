@@ -3,14 +3,17 @@
 use std::{panic, path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use chrono::Duration;
+use clap::{Args, Parser, Subcommand};
 use tokio::{
     runtime,
     signal::unix::{SignalKind, signal},
 };
 use tokio_util::sync::CancellationToken;
 use usher::{
+    admin::{self, NewToken, Permission},
     app::App,
+    audit::Actor,
     clock::Clock,
     config::{self, ConfigError, Settings},
     db,
@@ -51,8 +54,40 @@ enum Command {
     ///
     /// Uses database.migrate_url where it is set: migrations want a direct connection, not a transaction pooler.
     Migrate,
+    /// Tokens of the admin API.
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Check the configuration and print it, each key with where it came from, secrets left out.
     CheckConfig,
+}
+
+#[derive(Subcommand)]
+enum TokenCommand {
+    /// Make a token and print its secret, which is not stored and cannot be shown again.
+    Create(NewTokenArguments),
+}
+
+#[derive(Args)]
+struct NewTokenArguments {
+    /// What it is for, as lists and the audit trail show it.
+    #[arg(long)]
+    name: String,
+    /// Bind it to one client, by slug or id. Without this it is an operator's token, which may do everything.
+    #[arg(long, value_name = "CLIENT")]
+    client: Option<String>,
+    /// A permission, such as clients:read; give the option several times. Without it, every permission.
+    #[arg(long = "scope", value_name = "SCOPE", value_parser = scope)]
+    scopes: Vec<Permission>,
+    /// The token ends after this many days. Without this it lasts until it is revoked.
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..))]
+    expires_in_days: Option<u16>,
+}
+
+fn scope(text: &str) -> Result<Permission, String> {
+    text.parse().map_err(|_| {
+        let known: Vec<_> = Permission::ALL.iter().map(|permission| permission.as_str()).collect();
+        format!("there is no such permission; there are {}", known.join(", "))
+    })
 }
 
 /// Why a command ended.
@@ -106,6 +141,11 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             runtime.block_on(db::migrate(&settings.database)).context("applying migrations")?;
             eprintln!("usher: the schema is up to date.");
         }
+        Command::Token(TokenCommand::Create(new)) => {
+            let settings = Settings::try_from(config::load(file)?)?;
+            prepare(&settings);
+            runtime.block_on(create_token(settings, new))?;
+        }
         Command::CheckConfig => {
             print!("{}", config::show(file)?);
             Settings::try_from(config::load(file)?)?;
@@ -135,6 +175,28 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     worker.await.context("the worker")?;
     app.db.close().await;
     Ok(outcome?)
+}
+
+async fn create_token(settings: Settings, arguments: NewTokenArguments) -> anyhow::Result<()> {
+    let app = App::new(settings, Clock::system(), telemetry::detached_metrics())?;
+    let now = app.clock.now();
+    let client = match arguments.client.as_deref() {
+        None => None,
+        Some(name) => Some(
+            admin::find_client(&app.db, name)
+                .await?
+                .with_context(|| format!("no client has the slug or id `{name}`"))?,
+        ),
+    };
+    let scopes = if arguments.scopes.is_empty() { Permission::ALL.to_vec() } else { arguments.scopes };
+    let expires_at = arguments.expires_in_days.map(|days| now + Duration::days(days.into()));
+    let new = NewToken { name: arguments.name, client, scopes, expires_at };
+    let mut transaction = app.db.begin().await?;
+    let token = admin::create_token(&mut transaction, &app.entropy, Actor::System, new, None, now).await?;
+    transaction.commit().await?;
+    eprintln!("usher: made {}. Keep the secret now: it is shown this once.", token.id);
+    println!("{}", token.secret.expose());
+    Ok(())
 }
 
 /// Cancelled by the first SIGTERM or Ctrl-C. A second one ends the process at once.

@@ -36,5 +36,5 @@ pub use permission::{
     AttemptsRead, ClientsRead, ClientsWrite, ConnectionsRead, ConnectionsWrite, ContentRead, ContentWrite, EventsRead,
     Grants, LearnersRead, LearnersWrite, Permission, TokensRead, TokensWrite,
 };
-pub use scope::{ClientScope, Denied, OperatorScope};
+pub use scope::{ClientScope, Denied, OperatorScope, find_client};
 pub use secret::TokenSecret;

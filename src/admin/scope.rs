@@ -10,6 +10,7 @@ use axum::{
 };
 use chrono::{DateTime, Duration, Utc};
 use serde_json::Value;
+use sqlx::PgPool;
 
 use super::{Grants, Permission, secret::TokenSecret, store};
 use crate::{
@@ -83,7 +84,11 @@ impl<P> ClientScope<P> {
 
     /// Refuses a client's own token where only an operator may write; `pointer` is the field, as a JSON pointer.
     pub fn require_operator(&self, pointer: &str) -> Result<(), Problem> {
-        if self.is_operator { Ok(()) } else { Err(operator_only().with_field(pointer, "only an operator may set this")) }
+        if self.is_operator {
+            Ok(())
+        } else {
+            Err(operator_only().with_field(pointer, "only an operator may set this"))
+        }
     }
 
     /// An audit event of this request.
@@ -114,10 +119,21 @@ fn event<'a>(
     }
 }
 
+/// The client that an id or a slug names.
+pub async fn find_client(db: &PgPool, name: &str) -> Result<Option<ClientId>, Fault> {
+    match name.parse::<ClientId>() {
+        Ok(id) => store::client_by_id(db, id).await,
+        Err(_) if is_slug_shaped(name) => store::client_by_slug(db, name).await,
+        Err(_) => Ok(None),
+    }
+}
+
 /// Why a caller is not let through.
 pub enum Denied {
     /// No live token: RFC 6750 section 3 asks for a challenge.
-    Unauthenticated { challenge: &'static str },
+    Unauthenticated {
+        challenge: &'static str,
+    },
     Refused(Problem),
 }
 
@@ -243,15 +259,10 @@ impl<P: Grants> FromRequestParts<App> for ClientScope<P> {
         let params = RawPathParams::from_request_parts(parts, app).await.map_err(|_| Problem::not_found())?;
         let segment = params.iter().find_map(|(name, value)| (name == "client").then_some(value));
         let segment = segment.ok_or_else(Problem::not_found)?;
-        let found = match segment.parse::<ClientId>() {
-            Ok(id) => store::client_by_id(&app.db, id).await?,
-            Err(_) if is_slug_shaped(segment) => store::client_by_slug(&app.db, segment).await?,
-            Err(_) => None,
-        };
+        let found = find_client(&app.db, segment).await?;
         // Another client and a client that never was are one answer.
-        let client = found
-            .filter(|found| caller.bound_to.is_none_or(|bound| bound == *found))
-            .ok_or_else(Problem::not_found)?;
+        let client =
+            found.filter(|found| caller.bound_to.is_none_or(|bound| bound == *found)).ok_or_else(Problem::not_found)?;
         Ok(Self {
             client,
             token: caller.token,

@@ -13,6 +13,8 @@ use secrecy::SecretString;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use usher::{
+    admin::{self, NewToken, Permission},
+    audit::Actor,
     clock::Clock,
     config::{self, Raw, Settings},
     entropy::Entropy,
@@ -153,7 +155,31 @@ impl App {
         Browser::new().via(self)
     }
 
-    /// API calls with this token.
+    /// An operator's API calls: every permission, bound to no client.
+    pub async fn operator(&self) -> Admin {
+        self.admin_with(None, Permission::ALL).await
+    }
+
+    /// API calls of one client's own token, with every permission. `client` is a slug or an id.
+    pub async fn admin_of(&self, client: &str) -> Admin {
+        self.admin_with(Some(client), Permission::ALL).await
+    }
+
+    /// API calls with exactly these permissions, bound to a client where one is named.
+    pub async fn admin_with(&self, client: Option<&str>, scopes: &[Permission]) -> Admin {
+        let now = self.state.clock.now();
+        let client = match client {
+            Some(name) => Some(admin::find_client(&self.state.db, name).await.unwrap().expect("the client is there")),
+            None => None,
+        };
+        let new = NewToken { name: "a test".into(), client, scopes: scopes.to_vec(), expires_at: None };
+        let mut transaction = self.state.db.begin().await.unwrap();
+        let token = admin::create_token(&mut transaction, &self.state.entropy, Actor::System, new, None, now).await;
+        transaction.commit().await.unwrap();
+        self.admin(token.unwrap().secret.expose())
+    }
+
+    /// API calls with this token; the empty one sends none.
     pub fn admin(&self, token: impl Into<String>) -> Admin {
         Admin::new(self.address, token.into())
     }
