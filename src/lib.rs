@@ -18,6 +18,7 @@ pub mod telemetry;
 pub mod http;
 // Domains.
 pub mod audit;
+pub mod claims;
 pub mod connections;
 pub mod login;
 // The admin API's callers.

@@ -6,5 +6,6 @@
 mod support;
 
 mod health;
+mod mapping;
 mod outbound;
 mod saml_verify;
