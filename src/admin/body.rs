@@ -141,9 +141,9 @@ fn find_nul(value: &Value, pointer: &mut String) -> Option<String> {
     match value {
         Value::String(text) if text.contains('\0') => Some(pointer.clone()),
         Value::Array(items) => items.iter().enumerate().find_map(|(index, item)| below(&index.to_string(), item)),
-        Value::Object(fields) => fields
-            .iter()
-            .find_map(|(key, field)| if key.contains('\0') { Some(String::from("")) } else { below(key, field) }),
+        Value::Object(fields) => fields.iter().find_map(|(key, field)| {
+            if key.contains('\0') { Some(String::from("")) } else { below(key, field) }
+        }),
         _ => None,
     }
 }

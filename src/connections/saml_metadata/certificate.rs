@@ -130,10 +130,7 @@ impl TrustedCertificate {
 
 impl fmt::Debug for TrustedCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TrustedCertificate")
-            .field("sha256", &self.fingerprint_sha256)
-            .field("not_after", &self.not_after)
-            .finish()
+        f.debug_struct("TrustedCertificate").field("sha256", &self.fingerprint_sha256).field("not_after", &self.not_after).finish()
     }
 }
 

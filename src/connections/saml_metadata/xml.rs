@@ -131,12 +131,7 @@ pub fn text_of<'a>(bytes: &'a [u8], limits: &Limits) -> Result<&'a str, XmlFault
 
 /// Walks one document to its end. `inherited` are namespaces in scope around it (for a decrypted fragment);
 /// the result names those of them that the document relies on.
-pub fn walk<V: Visitor>(
-    text: &str,
-    limits: &Limits,
-    inherited: &[Binding],
-    visitor: &mut V,
-) -> Result<Vec<Binding>, V::Fault> {
+pub fn walk<V: Visitor>(text: &str, limits: &Limits, inherited: &[Binding], visitor: &mut V) -> Result<Vec<Binding>, V::Fault> {
     let mut reader = Reader::from_str(text);
     let config = reader.config_mut();
     config.expand_empty_elements = true;
@@ -243,12 +238,7 @@ struct Scope {
 
 impl Scope {
     fn new(inherited: &[Binding]) -> Scope {
-        Scope {
-            bindings: inherited.to_vec(),
-            marks: Vec::with_capacity(16),
-            inherited: inherited.len(),
-            used: Vec::new(),
-        }
+        Scope { bindings: inherited.to_vec(), marks: Vec::with_capacity(16), inherited: inherited.len(), used: Vec::new() }
     }
 
     fn depth(&self) -> usize {
@@ -295,9 +285,7 @@ impl Scope {
     }
 
     fn mark_used(&mut self, prefix: &str) {
-        let Some(binding) =
-            self.position(prefix).filter(|at| *at < self.inherited).and_then(|at| self.bindings.get(at))
-        else {
+        let Some(binding) = self.position(prefix).filter(|at| *at < self.inherited).and_then(|at| self.bindings.get(at)) else {
             return;
         };
         if !self.used.contains(binding) {
@@ -316,10 +304,7 @@ impl Scope {
 }
 
 /// Reads `Attribute ::= S Name Eq AttValue` to the end of the tag and nothing more lenient (XML 1.0, 3.1).
-fn scan_attributes<'a>(
-    mut rest: &'a str,
-    mut each: impl FnMut(&'a str, &'a str) -> Result<(), XmlFault>,
-) -> Result<(), XmlFault> {
+fn scan_attributes<'a>(mut rest: &'a str, mut each: impl FnMut(&'a str, &'a str) -> Result<(), XmlFault>) -> Result<(), XmlFault> {
     const BROKEN: XmlFault = XmlFault::Malformed("a broken attribute");
     loop {
         let trimmed = trim_start(rest);
@@ -367,8 +352,7 @@ fn resolve_reference(name: &str) -> Result<char, XmlFault> {
         None if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) => digits.parse().ok(),
         _ => None,
     };
-    let allowed =
-        |c: &char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
+    let allowed = |c: &char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
     code.and_then(char::from_u32).filter(allowed).ok_or(XmlFault::Reference)
 }
 
@@ -425,14 +409,7 @@ fn is_space(b: u8) -> bool {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits {
-        bytes: 10_000,
-        depth: 4,
-        attributes_per_tag: 3,
-        elements: 9,
-        namespaces_in_scope: 5,
-        comments_allowed: false,
-    };
+    const LIMITS: Limits = Limits { bytes: 10_000, depth: 4, attributes_per_tag: 3, elements: 9, namespaces_in_scope: 5, comments_allowed: false };
 
     fn form(text: &str) -> Result<Vec<Binding>, XmlFault> {
         walk(text_of(text.as_bytes(), &LIMITS)?, &LIMITS, &[], &mut FormOnly)
@@ -453,58 +430,14 @@ mod tests {
     #[test]
     fn whatever_parsers_read_differently_is_refused() {
         for text in [
-            "",
-            " ",
-            "a",
-            "<a>",
-            "<a></b>",
-            "<a/><b/>",
-            "<a/>x",
-            "x<a/>",
-            "<a/>&amp;",
-            "<a></a",
-            "<a",
-            "<a/><!--",
-            "<a x='1' x='2'/>",
-            "<a x='1'y='2'/>",
-            "<a x=1/>",
-            "<a x/>",
-            "<a x='<'/>",
-            "<a x='&b;'/>",
-            "<a>&b;</a>",
-            "<a>&</a>",
-            "<a>&#0;</a>",
-            "<a>&#xFFFE;</a>",
-            "<a>&#x110000;</a>",
-            "<a>]]></a>",
-            "<a>\u{1}</a>",
-            "<a>\0</a>",
-            "<p:a/>",
-            "<a p:x='1'/>",
-            "<a xmlns:p=''/>",
-            "<a xmlns:xml='urn:x'/>",
-            "<a xmlns='http://www.w3.org/2000/xmlns/'/>",
-            "<a xmlns:xmlns='urn:x'/>",
-            "<a xmlns='u' xmlns='v'/>",
-            "<a xmlns='urn&#58;x'/>",
-            "<a xmlns:p='u' xmlns:q='u' p:x='' q:x=''/>",
-            "<a:b:c xmlns:a='u'/>",
-            "<1a/>",
-            "<é/>",
-            "< a/>",
-            "<a/ >",
-            "<a / >",
-            " <?xml version='1.0'?><a/>",
-            "<?xml version='1.1'?><a/>",
-            "<?xml?><a/>",
-            "<?xml version='1.0' encoding='latin1'?><a/>",
-            "<a><?xml version='1.0'?></a>",
-            "<?b c?><a/>",
-            "<a><!-- c --></a>",
-            "<a><![CDATA[x]]></a>",
-            "<!DOCTYPE a><a/>",
-            "<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>",
-            "<a></a x='1'>",
+            "", " ", "a", "<a>", "<a></b>", "<a/><b/>", "<a/>x", "x<a/>", "<a/>&amp;", "<a></a", "<a", "<a/><!--", "<a x='1' x='2'/>",
+            "<a x='1'y='2'/>", "<a x=1/>", "<a x/>", "<a x='<'/>", "<a x='&b;'/>", "<a>&b;</a>", "<a>&</a>", "<a>&#0;</a>", "<a>&#xFFFE;</a>",
+            "<a>&#x110000;</a>", "<a>]]></a>", "<a>\u{1}</a>", "<a>\0</a>", "<p:a/>", "<a p:x='1'/>", "<a xmlns:p=''/>", "<a xmlns:xml='urn:x'/>",
+            "<a xmlns='http://www.w3.org/2000/xmlns/'/>", "<a xmlns:xmlns='urn:x'/>", "<a xmlns='u' xmlns='v'/>", "<a xmlns='urn&#58;x'/>",
+            "<a xmlns:p='u' xmlns:q='u' p:x='' q:x=''/>", "<a:b:c xmlns:a='u'/>", "<1a/>", "<é/>", "< a/>", "<a/ >", "<a / >",
+            " <?xml version='1.0'?><a/>", "<?xml version='1.1'?><a/>", "<?xml?><a/>", "<?xml version='1.0' encoding='latin1'?><a/>",
+            "<a><?xml version='1.0'?></a>", "<?b c?><a/>", "<a><!-- c --></a>", "<a><![CDATA[x]]></a>", "<!DOCTYPE a><a/>",
+            "<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", "<a></a x='1'>",
         ] {
             assert!(form(text).is_err(), "{text}");
         }

@@ -47,8 +47,7 @@ impl SpKeyPair {
         let not_after = now + Duration::days(VALID_DAYS);
         let making = |_: ErrorStack| KeyError::Making;
         let key = Rsa::generate(2048).and_then(PKey::from_rsa).map_err(making)?;
-        let certificate =
-            self_signed(&key, common_name, serial, now, not_after).and_then(|c| c.to_pem()).map_err(making)?;
+        let certificate = self_signed(&key, common_name, serial, now, not_after).and_then(|c| c.to_pem()).map_err(making)?;
         let private = Zeroizing::new(key.private_key_to_pem_pkcs8().map_err(making)?);
         Ok(SpKeyPair {
             certificate_pem: String::from_utf8(certificate).map_err(|_| KeyError::Making)?,
@@ -64,13 +63,7 @@ impl fmt::Debug for SpKeyPair {
     }
 }
 
-fn self_signed(
-    key: &PKey<Private>,
-    common_name: &str,
-    serial: &[u8; 16],
-    from: DateTime<Utc>,
-    to: DateTime<Utc>,
-) -> Result<X509, ErrorStack> {
+fn self_signed(key: &PKey<Private>, common_name: &str, serial: &[u8; 16], from: DateTime<Utc>, to: DateTime<Utc>) -> Result<X509, ErrorStack> {
     // X.520 allows 64 characters.
     let short: String = common_name.chars().filter(|c| !c.is_control()).take(64).collect();
     let mut name = X509NameBuilder::new()?;

@@ -10,14 +10,8 @@ use super::{
 use crate::connections::saml_metadata::xml::{self, Binding, Limits, StartTag, Visitor, is_ncname};
 
 /// Limits of a response: 256 KB hold about two thousand groups.
-pub(super) const LIMITS: Limits = Limits {
-    bytes: 256 * 1024,
-    depth: 64,
-    attributes_per_tag: 64,
-    elements: 20_000,
-    namespaces_in_scope: 128,
-    comments_allowed: false,
-};
+pub(super) const LIMITS: Limits =
+    Limits { bytes: 256 * 1024, depth: 64, attributes_per_tag: 64, elements: 20_000, namespaces_in_scope: 128, comments_allowed: false };
 const MAX_ATTRIBUTES: usize = 500;
 const MAX_VALUES: usize = 6_000;
 
@@ -156,9 +150,7 @@ impl Visitor for Screen {
                 }
                 Place::KeyInfo
             }
-            Some(Place::OuterIssuer | Place::StatusMessage) => {
-                return Err(SamlError::Structure("markup inside a text"));
-            }
+            Some(Place::OuterIssuer | Place::StatusMessage) => return Err(SamlError::Structure("markup inside a text")),
             Some(Place::Other) => self.in_other(tag)?,
         };
         self.path.push(place);
@@ -195,13 +187,7 @@ impl Visitor for Screen {
 impl Screen {
     fn finish(mut self, inherited: Vec<Binding>) -> Screened {
         self.envelope.is_signed = self.signatures.iter().any(|s| s.on == Signed::Response);
-        Screened {
-            envelope: self.envelope,
-            signatures: self.signatures,
-            assertion_id: self.assertion_id,
-            is_encrypted: self.is_encrypted,
-            inherited,
-        }
+        Screened { envelope: self.envelope, signatures: self.signatures, assertion_id: self.assertion_id, is_encrypted: self.is_encrypted, inherited }
     }
 
     /// One ID per element, of one spelling in no namespace, an NCName, and unique in the document:
@@ -273,9 +259,7 @@ impl Screen {
     fn in_assertion(&mut self, tag: &StartTag<'_>) -> Result<Place, SamlError> {
         match (tag.namespace, tag.local) {
             (NS_DSIG, "Signature") => self.open_signature(Signed::Assertion),
-            (NS_ASSERTION, "Issuer" | "Subject" | "Conditions" | "Advice") => {
-                self.once(Signed::Assertion, tag.local, Place::Other)
-            }
+            (NS_ASSERTION, "Issuer" | "Subject" | "Conditions" | "Advice") => self.once(Signed::Assertion, tag.local, Place::Other),
             (NS_ASSERTION, "AuthnStatement" | "AuthzDecisionStatement" | "AttributeStatement") => Ok(Place::Other),
             _ => Err(SamlError::Structure("the Assertion has a child that SAML Web SSO does not know")),
         }
@@ -284,9 +268,7 @@ impl Screen {
     /// Anywhere else nothing may stand that could be taken for the real thing (XSW in Extensions, Advice, Object).
     fn in_other(&mut self, tag: &StartTag<'_>) -> Result<Place, SamlError> {
         match (tag.namespace, tag.local) {
-            (NS_ASSERTION, "Assertion" | "EncryptedAssertion") => {
-                Err(SamlError::Structure("an assertion stands where none may be"))
-            }
+            (NS_ASSERTION, "Assertion" | "EncryptedAssertion") => Err(SamlError::Structure("an assertion stands where none may be")),
             (NS_PROTOCOL, "Response") => Err(SamlError::Structure("a Response stands inside another")),
             (NS_DSIG, "Signature") => Err(SamlError::Structure("a signature stands where none may be")),
             (NS_ASSERTION, "EncryptedID" | "EncryptedAttribute") => {
@@ -294,11 +276,7 @@ impl Screen {
             }
             (NS_ASSERTION, "Attribute") => {
                 self.attributes += 1;
-                if self.attributes > MAX_ATTRIBUTES {
-                    Err(SamlError::Attributes("too many attributes"))
-                } else {
-                    Ok(Place::Other)
-                }
+                if self.attributes > MAX_ATTRIBUTES { Err(SamlError::Attributes("too many attributes")) } else { Ok(Place::Other) }
             }
             (NS_ASSERTION, "AttributeValue") => {
                 self.values += 1;
@@ -342,11 +320,7 @@ impl Screen {
         let parent = self.path.last().copied();
         if (tag.namespace, tag.local) == (NS_EXC_C14N, "InclusiveNamespaces") {
             // A prefix list only adds namespace declarations to what is digested.
-            return if matches!(parent, Some(Place::Step(C14N | EXCLUSIVE))) {
-                Ok(Place::Prefixes)
-            } else {
-                Err(WRONG)
-            };
+            return if matches!(parent, Some(Place::Step(C14N | EXCLUSIVE))) { Ok(Place::Prefixes) } else { Err(WRONG) };
         }
         if tag.namespace != NS_DSIG {
             return Err(WRONG);
@@ -458,3 +432,4 @@ fn digest_method(algorithm: &str) -> Option<(usize, Option<&'static str>)> {
         _ => return None,
     })
 }
+

@@ -96,13 +96,7 @@ impl AuthnRequest<'_> {
 }
 
 /// A message in a URL, signed or not. The order of the parameters is part of what is signed (SAML bindings 3.4.4.1).
-pub(super) fn redirect_url(
-    destination: &str,
-    parameter: &str,
-    xml: &str,
-    relay_state: Option<&str>,
-    key: Option<&SigningKey>,
-) -> Result<String, KeyError> {
+pub(super) fn redirect_url(destination: &str, parameter: &str, xml: &str, relay_state: Option<&str>, key: Option<&SigningKey>) -> Result<String, KeyError> {
     let mut query = format!("{parameter}={}", percent_encoded(&STANDARD.encode(deflated(xml))));
     if let Some(relay_state) = relay_state {
         query.push_str(&format!("&RelayState={}", percent_encoded(relay_state)));
