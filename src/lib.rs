@@ -20,6 +20,7 @@ pub mod http;
 pub mod audit;
 pub mod claims;
 pub mod connections;
+pub mod content;
 pub mod login;
 // The admin API's callers.
 pub mod admin;

@@ -4,12 +4,12 @@ use axum::Router;
 
 use crate::{
     app::App,
-    http::{health, layers},
+    http::{assets, health, layers},
 };
 
 /// The public listener's routes.
 pub fn public(app: &App) -> Router {
-    let mut router = Router::new();
+    let mut router = Router::new().merge(assets::routes());
     if app.settings.server.operator_listen.is_none() {
         router = router.merge(health::routes());
     }

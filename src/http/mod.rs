@@ -8,15 +8,23 @@
 //! | `cookies.rs` | the few cookies, each with the strictest attributes that work |
 //! | `csrf.rs` | refusal of form posts from other sites |
 //! | `paging.rs` | `limit`, `cursor` and `next_cursor` |
+//! | `page.rs` | what every page shares: brand, rendering, neutral pages, forms that send themselves on |
+//! | `text.rs` | every word that a learner reads |
+//! | `theme.rs` | the stylesheet that a client's two colours make |
+//! | `assets.rs` | static files: `static/`; the markup is in `templates/` |
 //! | `health.rs` | `/healthz`, `/readyz`, `/metrics` |
 
+pub mod assets;
 pub mod cookies;
 pub mod csrf;
 pub mod health;
 pub mod layers;
+pub mod page;
 pub mod paging;
 pub mod problem;
 pub mod reference;
+pub mod text;
+pub mod theme;
 
 pub use problem::Problem;
 pub use reference::{ClientAddress, Reference};

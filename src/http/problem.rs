@@ -10,7 +10,7 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Reference;
+use super::{Reference, page};
 use crate::fault::Fault;
 
 /// One thing wrong with one field of the request.
@@ -113,22 +113,22 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Gives a [`Problem`] its body, now that the reference of the request is known.
+/// Gives a [`Problem`] its body, now that the reference of the request is known: a page for a person in a browser, JSON
+/// for everybody else.
 pub async fn render(reference: Reference, request: Request, next: Next) -> Response {
+    let is_page_wanted = page::is_wanted(request.uri().path(), request.headers());
     let mut response = next.run(request).await;
-    let Some(problem) = response.extensions_mut().remove::<Problem>() else {
+    let Some(problem) = response.extensions_mut().remove::<Problem>().or_else(|| bare(&response)) else {
         return response;
     };
     let status = problem.status;
-    let details = ProblemDetails {
-        kind: format!("urn:usher:problem:{}", problem.code),
-        status: status.as_u16(),
-        code: problem.code,
-        title: problem.title,
-        reference: reference.to_string(),
-        errors: problem.fields,
+    let retry_after_s = problem.retry_after_s;
+    let mut rendered = if is_page_wanted {
+        page::of_problem(&problem, reference.as_str())
+    } else {
+        let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))];
+        (status, content_type, Json(problem.details(&reference))).into_response()
     };
-    let mut rendered = (status, Json(details)).into_response();
     // What a handler or a layer had set, such as WWW-Authenticate, stays.
     rendered.headers_mut().extend(
         response
@@ -137,9 +137,37 @@ pub async fn render(reference: Reference, request: Request, next: Next) -> Respo
             .filter(|(name, _)| !matches!(**name, header::CONTENT_LENGTH | header::CONTENT_TYPE))
             .map(|(name, value)| (name.clone(), value.clone())),
     );
-    rendered.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    if let Some(seconds) = problem.retry_after_s {
+    if let Some(seconds) = retry_after_s {
         rendered.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     rendered
+}
+
+/// The problem behind an answer that says nothing but its status: no route, a wrong method, a body too large, time out.
+fn bare(response: &Response) -> Option<Problem> {
+    let status = response.status();
+    let says_nothing = !response.headers().contains_key(header::CONTENT_TYPE);
+    if !says_nothing || !(status.is_client_error() || status.is_server_error()) {
+        return None;
+    }
+    Some(match status {
+        StatusCode::NOT_FOUND => Problem::not_found(),
+        StatusCode::METHOD_NOT_ALLOWED => Problem::new(status, "method_not_allowed", "This path has no such method."),
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(status, "body.too_large", "The request body is too large."),
+        StatusCode::GATEWAY_TIMEOUT => Problem::new(status, "timeout", "The request took too long. Try again."),
+        _ => return None,
+    })
+}
+
+impl Problem {
+    fn details(self, reference: &Reference) -> ProblemDetails {
+        ProblemDetails {
+            kind: format!("urn:usher:problem:{}", self.code),
+            status: self.status.as_u16(),
+            code: self.code,
+            title: self.title,
+            reference: reference.to_string(),
+            errors: self.fields,
+        }
+    }
 }

@@ -1,4 +1,5 @@
 //! Signing in: SAML and OpenID Connect, from the first redirect to the session.
 
+pub mod pages;
 pub mod saml;
 pub mod trail;

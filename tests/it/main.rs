@@ -8,4 +8,5 @@ mod support;
 mod health;
 mod mapping;
 mod outbound;
+mod pages;
 mod saml_verify;

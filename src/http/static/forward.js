@@ -1,0 +1,2 @@
+// Sends the page's form on by itself.
+document.getElementById("forward").submit();

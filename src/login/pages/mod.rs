@@ -1,0 +1,3 @@
+//! What a learner sees on the way in.
+
+pub mod landing;
