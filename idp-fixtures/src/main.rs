@@ -10,7 +10,7 @@ use idp_fixtures::{
 use std::path::PathBuf;
 use tokio::{
     io::AsyncReadExt,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
 };
 
 #[derive(Parser)]
@@ -71,8 +71,9 @@ async fn main() -> Result<()> {
                 ..oidc::Options::default()
             })
             .await?;
+            let end = Ending::listen()?;
             println!("{}", ready_line(&saml, &oidc, &client_id));
-            wait_for_the_end().await?;
+            end.wait().await;
             saml.stop().await;
             oidc.stop().await;
             // The blocked read of stdin would hold the runtime's shutdown; nothing is left to flush.
@@ -92,19 +93,28 @@ fn ready_line(saml: &SamlIdp, oidc: &OidcOp, client_id: &str) -> serde_json::Val
     })
 }
 
-/// Returns when the parent has closed our stdin (also by dying) or asks us to stop.
-async fn wait_for_the_end() -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let stdin_closes = async {
-        let mut stdin = tokio::io::stdin();
-        let mut buffer = [0u8; 256];
-        while matches!(stdin.read(&mut buffer).await, Ok(count) if count > 0) {}
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        () = stdin_closes => {}
+/// The ways in which a run ends; listened to before the ready line, so that no early signal is lost.
+struct Ending {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Ending {
+    fn listen() -> Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
-    Ok(())
+
+    /// Returns when the parent has closed our stdin (also by dying) or asks us to stop.
+    async fn wait(mut self) {
+        let stdin_closes = async {
+            let mut stdin = tokio::io::stdin();
+            let mut buffer = [0u8; 256];
+            while matches!(stdin.read(&mut buffer).await, Ok(count) if count > 0) {}
+        };
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            () = stdin_closes => {}
+        }
+    }
 }

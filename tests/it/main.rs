@@ -9,4 +9,5 @@ mod health;
 mod mapping;
 mod outbound;
 mod pages;
+mod peers;
 mod saml_verify;

@@ -9,6 +9,7 @@
 //! | `html.rs` | forms and text of a page |
 //! | `admin.rs` | `Admin`: API calls with a token |
 //! | `logs.rs` | what the process logged |
+//! | `peers.rs` | identity providers that nobody here wrote |
 //! | `flaky.rs` | `Flaky`: a proxy that cuts, stalls and restores a server |
 
 #![allow(dead_code, unused_imports, reason = "each test file uses its own part")]
@@ -19,6 +20,7 @@ mod browser;
 mod flaky;
 mod html;
 mod logs;
+mod peers;
 mod stage;
 
 pub use admin::{Admin, Reply};
@@ -27,3 +29,4 @@ pub use browser::{Browser, Page};
 pub use flaky::Flaky;
 pub use html::Form;
 pub use logs::log_text;
+pub use peers::Peer;

@@ -1,0 +1,205 @@
+"""A SAML identity provider made of PyPI's pysaml2, for the whole-login tests.
+
+    idp.py '{"port": 0, "people": {"ada": {"mail": ["ada@acme.example"], "isMemberOf": ["learning"]}}}'
+
+Every variant has its own entity under its own path, and is named by what it does: `{key}-{signed}[-{cipher}]` with key
+`rsa` or `ec`, signed `response`, `assertion` or `both`, and cipher `aes128`, `aes256` or `3des` (pysaml2's own choice).
+So `/rsa-assertion/metadata` is an entity ID. Prints one JSON line when it listens; ends when stdin closes.
+
+Two of pysaml2's constants are widened: it signs with whatever key xmlsec1 can use but lists RSA algorithms only, and it
+encrypts with triple DES unless told otherwise, without a setting to tell it.
+"""
+
+import functools
+import html
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+import threading
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+import saml2.entity
+import saml2.sigver
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import NameOID
+from datetime import datetime, timedelta, timezone
+from saml2 import BINDING_HTTP_POST, BINDING_HTTP_REDIRECT, samlp, xmldsig
+from saml2.authn_context import PASSWORDPROTECTEDTRANSPORT
+from saml2.config import IdPConfig
+from saml2.metadata import entity_descriptor
+from saml2.s_utils import decode_base64_and_inflate
+from saml2.saml import NAME_FORMAT_URI, NAMEID_FORMAT_EMAILADDRESS, NAMEID_FORMAT_PERSISTENT, NameID
+from saml2.server import Server
+
+VARIANT = re.compile(r"^(rsa|ec)-(response|assertion|both)(?:-(aes128|aes256|3des))?$")
+CIPHERS = {
+    "aes128": ("http://www.w3.org/2001/04/xmlenc#aes128-cbc", "aes-128"),
+    "aes256": ("http://www.w3.org/2001/04/xmlenc#aes256-cbc", "aes-256"),
+    "3des": ("http://www.w3.org/2001/04/xmlenc#tripledes-cbc", "des-192"),
+}
+SIGNING = {"rsa": xmldsig.SIG_RSA_SHA256, "ec": xmldsig.SIG_ECDSA_SHA256}
+
+saml2.entity.SIG_ALLOWED_ALG += (("SIG_ECDSA_SHA256", xmldsig.SIG_ECDSA_SHA256),)
+
+settings = json.loads(sys.argv[1] if len(sys.argv) > 1 else "{}")
+people = settings.get("people", {})
+folder = tempfile.mkdtemp(prefix="usher-pysaml2-")
+# The cipher is chosen by replacing a function of pysaml2, hence one answer at a time.
+one_at_a_time = threading.Lock()
+base_url = ""
+
+
+def write_key(kind):
+    key = rsa.generate_private_key(65537, 2048) if kind == "rsa" else ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"pysaml2 {kind}")])
+    now = datetime.now(timezone.utc)
+    certificate = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=365))
+        .sign(key, hashes.SHA256())
+    )
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    )
+    with open(os.path.join(folder, f"{kind}.key"), "wb") as out:
+        out.write(pem)
+    with open(os.path.join(folder, f"{kind}.crt"), "wb") as out:
+        out.write(certificate.public_bytes(serialization.Encoding.PEM))
+
+
+def configuration(variant, sp_metadata=None):
+    kind = VARIANT.match(variant).group(1)
+    sso = f"{base_url}/{variant}/sso"
+    described = {
+        "entityid": f"{base_url}/{variant}/metadata",
+        "key_file": os.path.join(folder, f"{kind}.key"),
+        "cert_file": os.path.join(folder, f"{kind}.crt"),
+        "service": {
+            "idp": {
+                "endpoints": {"single_sign_on_service": [(sso, BINDING_HTTP_REDIRECT), (sso, BINDING_HTTP_POST)]},
+                "name_id_format": [NAMEID_FORMAT_PERSISTENT, NAMEID_FORMAT_EMAILADDRESS],
+                "policy": {"default": {"lifetime": {"minutes": 5}, "name_form": NAME_FORMAT_URI}},
+            }
+        },
+    }
+    if sp_metadata:
+        described["metadata"] = {"inline": [sp_metadata]}
+    return IdPConfig().load(described)
+
+
+def encrypt_with(cipher):
+    method, session_key = CIPHERS[cipher or "3des"]
+    template = functools.partial(saml2.sigver.pre_encryption_part, msg_enc=method)
+    saml2.entity.pre_encryption_part = template
+    plain = saml2.sigver.CryptoBackendXmlSec1.encrypt_assertion
+
+    def encrypt(self, statement, enc_key, template, key_type=None, node_xpath=None, node_id=None):
+        return plain(self, statement, enc_key, template, session_key, node_xpath, node_id)
+
+    return encrypt
+
+
+def answer(variant, request, relay_state, username):
+    kind, signed, cipher = VARIANT.match(variant).groups()
+    issuer = samlp.authn_request_from_string(decode_base64_and_inflate(request)).issuer.text.strip()
+    with urllib.request.urlopen(issuer, timeout=10) as response:
+        sp_metadata = response.read().decode()
+    server = Server(config=configuration(variant, sp_metadata))
+    parsed = server.parse_authn_request(request, BINDING_HTTP_REDIRECT).message
+    where = server.response_args(parsed)
+    plain = saml2.sigver.CryptoBackendXmlSec1.encrypt_assertion
+    saml2.sigver.CryptoBackendXmlSec1.encrypt_assertion = encrypt_with(cipher)
+    try:
+        made = server.create_authn_response(
+            people[username],
+            in_response_to=parsed.id,
+            destination=where["destination"],
+            sp_entity_id=issuer,
+            name_id=NameID(format=NAMEID_FORMAT_PERSISTENT, text=f"{username}-persistent"),
+            authn={"class_ref": PASSWORDPROTECTEDTRANSPORT, "authn_auth": base_url},
+            sign_response=signed in ("response", "both"),
+            sign_assertion=signed in ("assertion", "both"),
+            encrypt_assertion=cipher is not None,
+            encrypt_assertion_self_contained=True,
+            sign_alg=SIGNING[kind],
+            digest_alg=xmldsig.DIGEST_SHA256,
+        )
+    finally:
+        saml2.sigver.CryptoBackendXmlSec1.encrypt_assertion = plain
+    posted = server.apply_binding(
+        BINDING_HTTP_POST, str(made), where["destination"], relay_state, response=True, sign=False
+    )
+    return posted["data"]
+
+
+def login_page(variant, request, relay_state):
+    buttons = " ".join(
+        f'<button name="username" value="{html.escape(name)}">{html.escape(name)}</button>' for name in people
+    )
+    return (
+        "<!doctype html><meta charset=utf-8><title>Sign in</title>"
+        f'<form method="post" action="/{variant}/login">'
+        f'<input type="hidden" name="SAMLRequest" value="{html.escape(request)}">'
+        f'<input type="hidden" name="RelayState" value="{html.escape(relay_state)}">{buttons}</form>'
+    )
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        url = urlsplit(self.path)
+        variant, page = self.route(url.path)
+        if page == "metadata":
+            xml = str(entity_descriptor(configuration(variant)))
+            return self.reply(200, xml, "application/samlmetadata+xml")
+        query = {name: values[0] for name, values in parse_qs(url.query).items()}
+        if page == "sso" and "SAMLRequest" in query:
+            return self.reply(200, login_page(variant, query["SAMLRequest"], query.get("RelayState", "")))
+        return self.reply(404, "nothing here")
+
+    def do_POST(self):
+        variant, page = self.route(self.path)
+        if page != "login":
+            return self.reply(404, "nothing here")
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        form = {name: values[0] for name, values in parse_qs(body).items()}
+        with one_at_a_time:
+            made = answer(variant, form["SAMLRequest"], form.get("RelayState", ""), form["username"])
+        return self.reply(200, made)
+
+    def route(self, path):
+        parts = path.strip("/").split("/")
+        return parts if len(parts) == 2 and VARIANT.match(parts[0]) else ("", "")
+
+    def reply(self, status, text, kind="text/html; charset=utf-8"):
+        body = text.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_arguments):
+        pass
+
+
+def end_with_parent():
+    sys.stdin.buffer.read()
+    shutil.rmtree(folder, ignore_errors=True)
+    os._exit(0)
+
+
+for kind in SIGNING:
+    write_key(kind)
+listening = ThreadingHTTPServer(("127.0.0.1", settings.get("port", 0)), Handler)
+base_url = f"http://127.0.0.1:{listening.server_port}"
+threading.Thread(target=end_with_parent, daemon=True).start()
+print(json.dumps({"base_url": base_url}), flush=True)
+listening.serve_forever()
