@@ -44,3 +44,18 @@ create table seat_counters (
     constraint seat_counters_natural check (used >= 0 and reserved >= 0)
 );
 comment on table seat_counters is 'A row counts the seats taken where a limit exists. scope_id is the sublicense, or the client itself. Never below the truth: lapsed grants are counted out when it is full.';
+
+-- A counter from before a limit changed may be below the truth, because nothing is counted where no limit is set.
+create function forget_seat_counter() returns trigger language plpgsql as $$
+begin
+    if tg_table_name = 'clients' then
+        delete from seat_counters where client_id = new.id and scope_id = new.id;
+    else
+        delete from seat_counters where client_id = new.client_id and scope_id = new.id;
+    end if;
+    return new;
+end $$;
+create trigger clients_seat_limit_changed after update of seat_limit on clients
+    for each row when (old.seat_limit is distinct from new.seat_limit) execute function forget_seat_counter();
+create trigger sublicenses_seat_limit_changed after update of seat_limit on sublicenses
+    for each row when (old.seat_limit is distinct from new.seat_limit) execute function forget_seat_counter();

@@ -14,16 +14,20 @@ pub mod fault;
 pub mod ids;
 pub mod outbound;
 pub mod telemetry;
+pub mod work;
 // The web edge.
 pub mod http;
 // Domains.
 pub mod audit;
 pub mod claims;
+// The admin API's callers.
+pub mod access;
+pub mod admin;
 pub mod connections;
 pub mod content;
+pub mod learners;
 pub mod login;
-// The admin API's callers.
-pub mod admin;
+pub mod sessions;
 // What binds it all together.
 pub mod router;
 pub mod server;
