@@ -15,7 +15,6 @@ const keyTypes = {
   PS256: ['rsa', { modulusLength: 2048 }],
   ES256: ['ec', { namedCurve: 'P-256' }],
   EdDSA: ['ed25519', {}],
-  Ed25519: ['ed25519', {}],
 };
 
 function signingKey() {
@@ -42,7 +41,7 @@ server.listen(settings.port ?? 0, '127.0.0.1', () => {
     clientDefaults: { id_token_signed_response_alg: alg },
     enabledJWA: {
       idTokenSigningAlgValues: [alg],
-      clientAuthSigningAlgValues: ['RS256', 'PS256', 'ES256', 'Ed25519', 'EdDSA'],
+      clientAuthSigningAlgValues: ['RS256', 'PS256', 'ES256', 'EdDSA'],
     },
     jwks: { keys: [signingKey()] },
     cookies: { keys: [randomBytes(32).toString('hex')] },
