@@ -9,7 +9,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
 
 use crate::{
-    cache::Cache, clock::Clock, config::Settings, crypto::Sealer, db, entropy::Entropy, fault::Fault,
+    cache::Cache, clock::Clock, config::Settings, connections, crypto::Sealer, db, entropy::Entropy, fault::Fault,
     outbound::Outbound,
 };
 
@@ -26,6 +26,7 @@ pub struct Parts {
     pub db: PgPool,
     pub cache: Cache,
     pub outbound: Outbound,
+    pub connections: connections::Directory,
     pub metrics: PrometheusHandle,
     /// Set when the process was asked to stop: it finishes what it has and takes no more.
     pub draining: AtomicBool,
@@ -46,6 +47,7 @@ impl App {
             db,
             cache,
             outbound,
+            connections: connections::Directory::default(),
             metrics,
             draining: AtomicBool::new(false),
         })))

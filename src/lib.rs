@@ -21,13 +21,13 @@ pub mod http;
 pub mod audit;
 pub mod claims;
 // The admin API's callers.
-pub mod access;
 pub mod admin;
 pub mod connections;
-pub mod content;
 pub mod learners;
-pub mod login;
+pub mod access;
 pub mod sessions;
+pub mod content;
+pub mod login;
 // What binds it all together.
 pub mod router;
 pub mod server;
