@@ -11,3 +11,6 @@ mod outbound;
 mod pages;
 mod peers;
 mod saml_verify;
+mod saml_verify_checks;
+mod saml_verify_structure;
+mod saml_verify_mutations;

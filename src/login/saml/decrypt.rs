@@ -67,20 +67,21 @@ pub(super) fn open(encrypted: Node<'_, '_>, keys: &[DecryptionKey], cbc_allowed:
 /// The fragment with the surrounding namespaces that it relies on declared on its own root, so that it stands alone;
 /// exclusive canonicalization gives the same bytes either way.
 pub(super) fn standing_alone(fragment: &str, needed: &[Binding]) -> String {
-    let Some(start) = fragment.find('<').filter(|_| !needed.is_empty()) else {
+    let root = match fragment.split_once("?>") {
+        Some((declaration, rest)) if declaration.trim_start().starts_with("<?") => rest,
+        _ => fragment,
+    };
+    let start_tag = root.split_once('<').map_or("", |(_, tag)| tag);
+    let name_length = start_tag.find([' ', '\t', '\r', '\n', '>', '/']).unwrap_or(0);
+    let Some((name, rest)) = start_tag.split_at_checked(name_length).filter(|_| !needed.is_empty()) else {
         return fragment.to_owned();
     };
-    let from = if fragment[start..].starts_with("<?") { fragment[start..].find("?>").map_or(start, |end| start + end + 2) } else { start };
-    let Some(open) = fragment[from..].find('<').map(|at| from + at) else {
-        return fragment.to_owned();
-    };
-    let name_end = fragment[open..].find([' ', '\t', '\r', '\n', '>', '/']).map_or(fragment.len(), |at| open + at);
-    let mut whole = fragment[..name_end].to_owned();
+    let mut whole = format!("<{name}");
     for (prefix, uri) in needed {
         let colon = if prefix.is_empty() { "" } else { ":" };
         whole.push_str(&format!(" xmlns{colon}{prefix}=\"{}\"", quick_xml::escape::escape(uri.as_str())));
     }
-    whole.push_str(&fragment[name_end..]);
+    whole.push_str(rest);
     whole
 }
 

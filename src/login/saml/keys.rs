@@ -69,11 +69,9 @@ fn self_signed(key: &PKey<Private>, common_name: &str, serial: &[u8; 16], from: 
     let mut name = X509NameBuilder::new()?;
     name.append_entry_by_nid(Nid::COMMONNAME, if short.is_empty() { "usher" } else { &short })?;
     let name = name.build();
-    let mut positive = *serial;
-    positive[0] = positive[0] & 0x7f | 0x40;
     let mut certificate = X509::builder()?;
     certificate.set_version(2)?;
-    certificate.set_serial_number(&*Asn1Integer::from_bn(&*BigNum::from_slice(&positive)?)?)?;
+    certificate.set_serial_number(&*Asn1Integer::from_bn(&*positive(serial)?)?)?;
     certificate.set_subject_name(&name)?;
     certificate.set_issuer_name(&name)?;
     certificate.set_not_before(&*Asn1Time::from_unix(from.timestamp())?)?;
@@ -81,6 +79,14 @@ fn self_signed(key: &PKey<Private>, common_name: &str, serial: &[u8; 16], from: 
     certificate.set_pubkey(key)?;
     certificate.sign(key, MessageDigest::sha256())?;
     Ok(certificate.build())
+}
+
+/// A serial number is positive and not zero (RFC 5280, 4.1.2.2).
+fn positive(serial: &[u8; 16]) -> Result<BigNum, ErrorStack> {
+    let mut number = BigNum::from_slice(serial)?;
+    number.clear_bit(127)?;
+    number.set_bit(126)?;
+    Ok(number)
 }
 
 /// A private key that opens encrypted assertions.
