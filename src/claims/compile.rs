@@ -3,13 +3,16 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::compiled::{
+    CompiledAccess, CompiledField, CompiledMapping, CompiledProfile, CompiledRequirement, CompiledSelector, Grants,
+};
 use super::condition::{Comparison, Compiled, Condition, Test, whole_value_pattern};
 use super::expr::Expr;
 use super::limits::{
     MAX_ALTERNATIVES, MAX_ATTRIBUTES, MAX_CONDITION_DEPTH, MAX_CONDITIONS, MAX_EXPRESSIONS, MAX_LIST, MAX_NAME_BYTES,
     MAX_RULES, MAX_TEXT_BYTES,
 };
-use super::mapping::{AccessRule, Fallback, Field, Mapping, MatchBy, MatchWord, Role, SyncMode, UpdatePolicy};
+use super::mapping::{AccessRule, Fallback, Field, Mapping, MatchBy};
 use super::selector::Selector;
 use super::text::comparable;
 
@@ -29,82 +32,6 @@ impl MappingError {
     pub(super) fn shape(path: &str, message: &str) -> Self {
         Self { path: path.to_owned(), code: "mapping.shape", message: message.to_owned() }
     }
-}
-
-/// A mapping that a sign-in may rely on. It holds no claims, costs a few hundred bytes when it has neither expression nor
-/// pattern, and can be shared between threads.
-#[derive(Debug)]
-pub struct CompiledMapping {
-    pub(super) profile: CompiledProfile,
-    pub(super) require: Box<[CompiledRequirement]>,
-    pub(super) access: Box<[CompiledAccess]>,
-    pub(super) fallback: Option<(Box<[Box<str>]>, Role)>,
-    pub(super) sync: SyncMode,
-}
-
-impl CompiledMapping {
-    /// What a later sign-in does to the grants of this connection.
-    pub fn sync(&self) -> SyncMode {
-        self.sync
-    }
-
-    /// The sublicenses that the mapping names, with the place of each, so that an unknown one is told when it is saved.
-    pub fn named_sublicenses(&self) -> Vec<(String, &str)> {
-        let mut named = Vec::new();
-        for (index, rule) in self.access.iter().enumerate() {
-            if let Grants::Named(slugs) = &rule.grants {
-                named.extend(
-                    slugs.iter().enumerate().map(|(n, slug)| (format!("/access/{index}/sublicenses/{n}"), &**slug)),
-                );
-            }
-        }
-        if let Some((slugs, _)) = &self.fallback {
-            named.extend(slugs.iter().enumerate().map(|(n, slug)| (format!("/fallback/sublicenses/{n}"), &**slug)));
-        }
-        named
-    }
-}
-
-#[derive(Debug, Default)]
-pub(super) struct CompiledProfile {
-    pub email: Option<CompiledField>,
-    pub first_name: Option<CompiledField>,
-    pub last_name: Option<CompiledField>,
-    pub locale: Option<CompiledField>,
-    pub external_id: Option<CompiledField>,
-    pub attributes: Box<[(Box<str>, CompiledField)]>,
-}
-
-#[derive(Debug)]
-pub(super) struct CompiledField {
-    pub from: CompiledSelector,
-    pub policy: UpdatePolicy,
-}
-
-#[derive(Debug)]
-pub(super) struct CompiledRequirement {
-    pub that: Compiled,
-    pub otherwise: Box<str>,
-}
-
-#[derive(Debug)]
-pub(super) struct CompiledAccess {
-    pub when: Option<Compiled>,
-    pub grants: Grants,
-    pub role: Role,
-}
-
-#[derive(Debug)]
-pub(super) enum Grants {
-    Named(Box<[Box<str>]>),
-    From { selector: CompiledSelector, match_by: Option<MatchBy>, case_sensitive: bool },
-}
-
-#[derive(Debug)]
-pub(super) enum CompiledSelector {
-    Claim(Box<str>),
-    Expr(Expr),
-    FirstOf(Box<[CompiledSelector]>),
 }
 
 impl Mapping {
@@ -169,7 +96,7 @@ impl Compiler {
         let rules = &mapping.profile;
         let email = rules.email.as_ref().and_then(|field| self.field("/profile/email", field));
         if let Some(CompiledField { from, .. }) = &email
-            && from.uses("email_domain")
+            && from.uses_email_domain()
         {
             self.refuse(
                 "/profile/email",
@@ -448,28 +375,5 @@ impl Test {
             || self.one_of.is_some()
             || self.matches.is_some()
             || self.present.is_some()
-    }
-}
-
-impl CompiledSelector {
-    fn uses(&self, variable: &str) -> bool {
-        match self {
-            Self::Claim(_) => false,
-            Self::Expr(expr) => expr.uses(variable),
-            Self::FirstOf(alternatives) => alternatives.iter().any(|alternative| alternative.uses(variable)),
-        }
-    }
-}
-
-impl MatchBy {
-    /// The word for a trace.
-    pub(super) fn word(by: Option<&Self>) -> String {
-        match by {
-            None => "slug, sku or ref".to_owned(),
-            Some(Self::Word(MatchWord::Slug)) => "slug".to_owned(),
-            Some(Self::Word(MatchWord::Sku)) => "sku".to_owned(),
-            Some(Self::Word(MatchWord::Ref)) => "ref".to_owned(),
-            Some(Self::Named(named)) => format!("ref `{}`", named.name),
-        }
     }
 }

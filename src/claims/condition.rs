@@ -197,13 +197,8 @@ impl Compiled {
             Self::Expr(expr) => {
                 let mut own = Reads::default();
                 let holds = expr.holds(reading, &mut own)?;
-                let why = own.overage_reason().unwrap_or_else(|| {
-                    let missing = own.missing_reason(reading.claims);
-                    format!(
-                        "the expression is {holds}{}",
-                        missing.map(|reason| format!(" ({reason})")).unwrap_or_default()
-                    )
-                });
+                let missing = own.reason(reading.claims).map(|reason| format!(" ({reason})"));
+                let why = format!("the expression is {holds}{}", missing.unwrap_or_default());
                 let verdict = if own.overage.is_empty() { Verdict::of(holds) } else { Verdict::Unknown };
                 reads.merge(own);
                 Ok(Judged { verdict, why })
@@ -241,13 +236,16 @@ fn judge_claim(
     reading: &Reading<'_>,
     reads: &mut Reads,
 ) -> Result<Judged, Failure> {
-    let values = match reading.read(name, reads) {
-        Read::Overage(why) => return Ok(Judged { verdict: Verdict::Unknown, why }),
-        Read::Missing(why) => {
-            let verdict = Verdict::of(matches!(comparison, Comparison::Present(false)));
-            return Ok(Judged { verdict, why });
-        }
-        Read::Values(values) => values,
+    let mut own = Reads::default();
+    let found = reading.read(name, &mut own);
+    let Read::Values(values) = found else {
+        let verdict = match found {
+            Read::Overage => Verdict::Unknown,
+            _ => Verdict::of(matches!(comparison, Comparison::Present(false))),
+        };
+        let why = own.reason(reading.claims).unwrap_or_default();
+        reads.merge(own);
+        return Ok(Judged { verdict, why });
     };
     let has = |wanted: &str| reading.has_value(name, case_sensitive, wanted);
     let holds = match comparison {

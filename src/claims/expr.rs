@@ -1,126 +1,16 @@
-//! Expressions: MiniJinja, cut down to what a mapping needs, bounded by fuel, recursion and output, without any I/O.
-//!
-//! There are no statements, so nothing can be included or imported, and no loop but that of a filter, which fuel pays for.
+//! Expressions of a mapping: compiled when it is saved, evaluated over one person's claims, their results bounded.
 
-use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use minijinja::value::{Enumerator, Object, Rest, ValueKind};
-use minijinja::{Environment, Error, ErrorKind, Expression, State, UndefinedBehavior, Value, context, filters};
+use minijinja::value::{Enumerator, Object, ValueKind};
+use minijinja::{Error, ErrorKind, Expression, Value, context};
 
-use super::limits::{EXPRESSION_FUEL, EXPRESSION_RECURSION, MAX_EXPRESSION_BYTES, MAX_OUTPUT_BYTES, MAX_OUTPUT_VALUES};
+use super::apply::ConnectionFacts;
+use super::engine::{FILTERS, VARIABLES, filters_of, instructions};
+use super::limits::{MAX_EXPRESSION_BYTES, MAX_OUTPUT_BYTES, MAX_OUTPUT_VALUES};
 use super::reading::{Reading, Reads};
 use super::value::Claims;
-
-/// What an expression may name besides its own literals.
-const VARIABLES: [&str; 5] = ["claims", "subject", "connection", "email_domain", "range"];
-
-/// The filters that stay. The rest formats, escapes or inspects, which a mapping has no use for.
-const FILTERS: [&str; 29] = [
-    "abs",
-    "bool",
-    "capitalize",
-    "count",
-    "d",
-    "default",
-    "first",
-    "float",
-    "int",
-    "items",
-    "join",
-    "last",
-    "length",
-    "lines",
-    "list",
-    "lower",
-    "map",
-    "max",
-    "min",
-    "reject",
-    "replace",
-    "reverse",
-    "round",
-    "select",
-    "sort",
-    "split",
-    "string",
-    "trim",
-    "upper",
-];
-const MORE_FILTERS: [&str; 2] = ["title", "unique"];
-const REMOVED_FILTERS: [&str; 20] = [
-    "attr",
-    "batch",
-    "chain",
-    "dictsort",
-    "e",
-    "escape",
-    "format",
-    "groupby",
-    "indent",
-    "pprint",
-    "rejectattr",
-    "safe",
-    "selectattr",
-    "slice",
-    "sum",
-    "tojson",
-    "urlencode",
-    "wordwrap",
-    "xmlattr",
-    "zip",
-];
-const REMOVED_FUNCTIONS: [&str; 3] = ["debug", "dict", "namespace"];
-/// One environment for all mappings: a constant in effect, made at first use.
-static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(engine);
-
-fn engine() -> Environment<'static> {
-    let mut engine = Environment::new();
-    engine.set_fuel(Some(EXPRESSION_FUEL));
-    engine.set_recursion_limit(EXPRESSION_RECURSION);
-    // A claim that is missing is missing all the way down: `claims.a.b | first` yields nothing rather than an error.
-    engine.set_undefined_behavior(UndefinedBehavior::Chainable);
-    for name in REMOVED_FILTERS {
-        engine.remove_filter(name);
-    }
-    for name in REMOVED_FUNCTIONS {
-        engine.remove_global(name);
-    }
-    engine.remove_test("filter");
-    engine.remove_test("test");
-    guard(&mut engine, "capitalize", true, Value::from_function(filters::capitalize));
-    guard(&mut engine, "float", true, Value::from_function(filters::float));
-    guard(&mut engine, "int", true, Value::from_function(filters::int));
-    guard(&mut engine, "lines", true, Value::from_function(filters::lines));
-    guard(&mut engine, "lower", true, Value::from_function(filters::lower));
-    guard(&mut engine, "replace", true, Value::from_function(filters::replace));
-    guard(&mut engine, "split", true, Value::from_function(filters::split));
-    guard(&mut engine, "title", true, Value::from_function(filters::title));
-    guard(&mut engine, "trim", true, Value::from_function(filters::trim));
-    guard(&mut engine, "upper", true, Value::from_function(filters::upper));
-    guard(&mut engine, "join", false, Value::from_function(filters::join));
-    engine
-}
-
-/// Puts a check of the input before a built-in filter: what is missing passes through, and a list where one text is taken
-/// is refused. By itself the engine turns a missing claim into a blank, and a list into its spelling in brackets.
-fn guard(engine: &mut Environment<'static>, name: &'static str, one_text: bool, built_in: Value) {
-    engine.add_filter(name, move |state: &mut State, value: Value, rest: Rest<Value>| {
-        if value.is_undefined() || value.is_none() {
-            return Ok(Value::UNDEFINED);
-        }
-        if one_text && !matches!(value.kind(), ValueKind::String | ValueKind::Number | ValueKind::Bool) {
-            let message = format!(
-                "`{name}` takes one value, and this is a list; write `… | first | {name}` or `… | map('{name}')`"
-            );
-            return Err(Error::new(ErrorKind::InvalidOperation, message));
-        }
-        let mut arguments = vec![value];
-        arguments.extend(rest.0);
-        built_in.call(state, &arguments)
-    });
-}
 
 /// Why an expression (or the matching of a pattern) gave no result.
 #[derive(Debug, thiserror::Error)]
@@ -165,12 +55,20 @@ fn describe(error: &Error) -> String {
     error.detail().map_or_else(|| error.kind().to_string(), |detail| format!("{}: {detail}", error.kind()))
 }
 
-/// A compiled expression.
-pub(super) struct Expr(Expression<'static, 'static>);
+/// An expression that is known to compile.
+///
+/// Its instructions (about 10 KB) are made when it is first evaluated: of the many mappings that a replica holds, few
+/// reach their expressions, since a preset's is the last alternative.
+pub(super) struct Expr {
+    source: Box<str>,
+    /// Whether it looks at the domain of the mapped e-mail.
+    pub uses_email_domain: bool,
+    instructions: OnceLock<Expression<'static, 'static>>,
+}
 
 impl fmt::Debug for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Expr")
+        f.debug_tuple("Expr").field(&self.source).finish()
     }
 }
 
@@ -183,51 +81,31 @@ impl Expr {
         if source.len() > MAX_EXPRESSION_BYTES {
             return Err(format!("an expression has at most {MAX_EXPRESSION_BYTES} bytes"));
         }
-        let compiled = ENGINE.compile_expression_owned(source.to_owned()).map_err(|error| describe(&error))?;
-        let unknown =
-            compiled.undeclared_variables(false).into_iter().filter(|name| !VARIABLES.contains(&name.as_str()));
-        if let Some(name) = unknown.min() {
+        let compiled = instructions(source).map_err(|error| describe(&error))?;
+        let variables = compiled.undeclared_variables(false);
+        if let Some(name) = variables.iter().filter(|name| !VARIABLES.contains(&name.as_str())).min() {
             return Err(format!(
                 "there is no `{name}` here; an expression has claims, subject, connection and email_domain"
             ));
         }
-        if let Some(name) = filters_of(source).into_iter().find(|name| !is_filter(name)) {
-            return Err(format!(
-                "there is no filter `{name}`; there are {}, {}",
-                FILTERS.join(", "),
-                MORE_FILTERS.join(", ")
-            ));
+        if let Some(name) = filters_of(source).into_iter().find(|name| !FILTERS.contains(&name.as_str())) {
+            return Err(format!("there is no filter `{name}`; there are {}", FILTERS.join(", ")));
         }
-        let expr = Self(compiled);
-        expr.try_out()?;
-        Ok(expr)
-    }
-
-    /// Whether the expression looks at this variable.
-    pub(super) fn uses(&self, variable: &str) -> bool {
-        self.0.undeclared_variables(false).contains(variable)
-    }
-
-    /// Runs once over no claims, to find what does not exist at all; other errors may well be the lack of claims.
-    fn try_out(&self) -> Result<(), String> {
-        let nobody = Claims::new();
-        let reading = Reading::new(&nobody, "", super::ConnectionFacts { id: "", name: "", protocol: "" });
-        let Err(error) = self.0.eval(scope(&reading, &Arc::default())) else { return Ok(()) };
-        match error.kind() {
-            ErrorKind::UnknownTest
-            | ErrorKind::UnknownFunction
-            | ErrorKind::UnknownMethod
-            | ErrorKind::UnknownFilter => Err(describe(&error)),
-            ErrorKind::OutOfFuel => {
-                Err("the expression does more work than one sign-in may, whatever the claims".to_owned())
-            }
-            _ => Ok(()),
-        }
+        try_out(&compiled)?;
+        let uses_email_domain = variables.contains("email_domain");
+        Ok(Self { source: source.into(), uses_email_domain, instructions: OnceLock::new() })
     }
 
     fn eval(&self, reading: &Reading<'_>, reads: &mut Reads) -> Result<Value, Failure> {
+        let expression = match self.instructions.get() {
+            Some(expression) => expression,
+            None => {
+                let made = instructions(&self.source).map_err(|error| Failure::of(&error))?;
+                self.instructions.get_or_init(|| made)
+            }
+        };
         let noted = Arc::<Mutex<Reads>>::default();
-        let result = self.0.eval(scope(reading, &noted));
+        let result = expression.eval(scope(reading, &noted));
         reads.merge(noted.lock().unwrap_or_else(PoisonError::into_inner).clone());
         result.map_err(|error| Failure::of(&error))
     }
@@ -297,6 +175,22 @@ impl Output {
     }
 }
 
+/// Runs once over no claims, to find what does not exist at all; other errors may well be the lack of claims.
+fn try_out(compiled: &Expression<'_, '_>) -> Result<(), String> {
+    let nobody = Claims::new();
+    let reading = Reading::new(&nobody, "", ConnectionFacts { id: "", name: "", protocol: "" });
+    let Err(error) = compiled.eval(scope(&reading, &Arc::default())) else { return Ok(()) };
+    match error.kind() {
+        ErrorKind::UnknownTest | ErrorKind::UnknownFunction | ErrorKind::UnknownMethod | ErrorKind::UnknownFilter => {
+            Err(describe(&error))
+        }
+        ErrorKind::OutOfFuel => {
+            Err("the expression does more work than one sign-in may, whatever the claims".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
 fn scope(reading: &Reading<'_>, noted: &Arc<Mutex<Reads>>) -> Value {
     let claims = ClaimsView { claims: reading.shared_claims(), below: String::new(), noted: Arc::clone(noted) };
     let connection = &reading.connection;
@@ -358,37 +252,4 @@ impl Object for ClaimsView {
             self.claims.names().filter_map(|name| name.strip_prefix(&self.below)).map(Value::from).collect();
         Enumerator::Values(names)
     }
-}
-
-fn is_filter(name: &str) -> bool {
-    FILTERS.contains(&name) || MORE_FILTERS.contains(&name)
-}
-
-/// The names of the filters in an expression that is known to parse: `|` has no other meaning outside of text.
-fn filters_of(source: &str) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
-    let mut letters = source.chars().peekable();
-    while let Some(letter) = letters.next() {
-        match letter {
-            '\'' | '"' => {
-                while let Some(inside) = letters.next() {
-                    match inside {
-                        '\\' => _ = letters.next(),
-                        end if end == letter => break,
-                        _ => {}
-                    }
-                }
-            }
-            '|' => {
-                while letters.next_if(|c| c.is_whitespace()).is_some() {}
-                let mut name = String::new();
-                while let Some(part) = letters.next_if(|c| c.is_alphanumeric() || *c == '_') {
-                    name.push(part);
-                }
-                names.insert(name);
-            }
-            _ => {}
-        }
-    }
-    names
 }

@@ -37,7 +37,7 @@ pub const MAX_TEXT_BYTES: usize = 1_000;
 pub const MAX_ATTRIBUTES: usize = 50;
 
 /// Fuel of one expression: about as many instructions, or 64 bytes of data each.
-pub const EXPRESSION_FUEL: u64 = 50_000;
+pub const EXPRESSION_FUEL: u64 = 100_000;
 /// Depth of calls inside an expression.
 pub const EXPRESSION_RECURSION: usize = 100;
 /// Bytes that the result of one expression may have.

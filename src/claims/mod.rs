@@ -4,8 +4,9 @@
 //! |---|---|---|
 //! | a verifier collects what the IdP sent | [`Claims`] (`value`, `json`) | names to lists of values, bounded |
 //! | an admin types a mapping | [`Mapping`] (`mapping`, `selector`, `condition`) | JSON, unknown keys refused |
-//! | it is saved | [`Mapping::compile`] (`compile`) | [`CompiledMapping`], or every mistake with its JSON pointer |
-//! | somebody signs in, or dry-runs | [`CompiledMapping::apply`] (`apply`) | [`Outcome`]: profile, grants, every rule and why |
+//! | it is saved | [`Mapping::compile`] (`compile`, `compiled`) | [`CompiledMapping`], or every mistake with its JSON pointer |
+//! | somebody signs in, or dry-runs | [`CompiledMapping::apply`] (`apply`, `run`, `reading`, `expr`) | [`Outcome`]: profile, grants, every rule and why |
+//! | a connection is new | [`presets`] (`presets`, `vendors`) | a mapping with the vendor's own claim names, and settings to begin with |
 //! | the attempt is recorded | [`Outcome::redacted`] (`outcome`) | the same without any claim value |
 //!
 //! # The mapping, in JSON
@@ -37,7 +38,9 @@
 
 mod apply;
 mod compile;
+mod compiled;
 mod condition;
+mod engine;
 mod expr;
 mod json;
 pub mod limits;
@@ -45,12 +48,15 @@ mod mapping;
 mod outcome;
 pub mod presets;
 mod reading;
+mod run;
 mod selector;
 mod text;
 mod value;
+mod vendors;
 
 pub use apply::{ConnectionFacts, Input, SublicenseFacts};
-pub use compile::{CompiledMapping, MappingError};
+pub use compile::MappingError;
+pub use compiled::CompiledMapping;
 pub use condition::{Condition, Test};
 pub use mapping::{
     AccessRule, Fallback, Field, Mapping, MatchBy, MatchWord, NamedRef, ProfileRules, Requirement, Role, SyncMode,

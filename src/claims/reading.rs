@@ -33,12 +33,21 @@ impl Reads {
         self.missing.is_empty() && self.overage.is_empty()
     }
 
-    pub(super) fn overage_reason(&self) -> Option<String> {
-        self.overage.first().map(|name| overage_reason(name))
-    }
-
-    pub(super) fn missing_reason(&self, claims: &Claims) -> Option<String> {
-        self.missing.first().map(|name| missing_reason(name, claims))
+    /// Why there is no value, for a trace; nothing when every claim that was looked for was sent.
+    pub(super) fn reason(&self, claims: &Claims) -> Option<String> {
+        if let Some(name) = self.overage.first() {
+            return Some(format!(
+                "the IdP sent a link in place of the claim `{name}`, because the person is in too many groups: limit at the IdP which groups it sends"
+            ));
+        }
+        match self.missing.len() {
+            0 => None,
+            1 => self.missing.first().map(|name| missing_reason(name, claims)),
+            _ => {
+                let slip = self.missing.iter().find_map(|name| slip(name, claims));
+                Some(format!("none of the claims {} was sent{}", self.names(), slip.unwrap_or_default()))
+            }
+        }
     }
 
     /// The names, for a sentence.
@@ -48,29 +57,24 @@ impl Reads {
     }
 }
 
-fn overage_reason(name: &str) -> String {
-    format!(
-        "the IdP sent a link in place of the claim `{name}`, because the person is in too many groups: limit at the IdP which groups it sends"
-    )
-}
-
 fn missing_reason(name: &str, claims: &Claims) -> String {
-    if let Some(sent) = claims.look_alike(name) {
-        return format!(
-            "the claim `{name}` was not sent; the IdP sent `{sent}`, and names are compared with regard to case"
-        );
-    }
     if claims.has_below(name) {
         return format!("the claim `{name}` holds further claims; name one of them, as in `{name}.…`");
     }
-    format!("the claim `{name}` was not sent")
+    format!("the claim `{name}` was not sent{}", slip(name, claims).unwrap_or_default())
 }
 
-/// What was found under a claim's name; the reasons are for the trace.
+/// The usual slip: the IdP sent the claim in another case.
+fn slip(name: &str, claims: &Claims) -> Option<String> {
+    let sent = claims.look_alike(name)?;
+    Some(format!("; the IdP sent `{sent}`, and names are compared with regard to case"))
+}
+
+/// What was found under a claim's name.
 pub(super) enum Read<'a> {
     Values(&'a [String]),
-    Missing(String),
-    Overage(String),
+    Missing,
+    Overage,
 }
 
 /// A claim's values as they are compared, by name and by whether case counts.
@@ -111,10 +115,10 @@ impl<'a> Reading<'a> {
             Read::Values(values)
         } else if self.claims.is_overage(name) {
             reads.overage.insert(name.to_owned());
-            Read::Overage(overage_reason(name))
+            Read::Overage
         } else {
             reads.missing.insert(name.to_owned());
-            Read::Missing(missing_reason(name, self.claims))
+            Read::Missing
         }
     }
 

@@ -286,6 +286,15 @@ fn the_first_alternative_with_a_value_wins() {
 }
 
 #[test]
+fn when_every_alternative_is_missing_the_slip_is_told() {
+    let mapping = json!({"profile": {"email": ["mail", "email"]}, "fallback": {"sublicenses": ["main"]}});
+    let email = apply(mapping, json!({"Mail": "a@x.example"})).profile.email;
+    let why =
+        "none of the claims `email`, `mail` was sent; the IdP sent `Mail`, and names are compared with regard to case";
+    assert_eq!((email.missing, email.why.as_deref()), (true, Some(why)));
+}
+
+#[test]
 fn an_update_policy_goes_through_to_the_outcome() {
     let profile = json!({"email": {"from": "email", "update": "first"}, "locale": {"from": ["lang", "locale"], "update": "locked"}, "first_name": "n"});
     let outcome =
