@@ -8,12 +8,15 @@
 //! | signature, by pinned certificates only | `signature` |
 //! | meaning: issuer, audience, times, confirmation | `checks`, `subject`, `attributes` |
 //!
+//! What we send is built in `request` and `sp_metadata`, through `writer`.
+//!
 //! Invariants: identity and claims are read only from the bytes that the signature engine has digested; what is not signed may only
 //! refuse; absence never passes; a certificate comes from the connection's configuration, never from the message.
 
 mod attributes;
 mod checks;
 mod decrypt;
+mod engine_noise;
 mod error;
 mod keys;
 mod model;
@@ -23,10 +26,12 @@ mod response;
 mod signature;
 mod sp_metadata;
 mod subject;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use error::SamlError;
-pub use keys::{DecryptionKey, KeyError, SigningKey, SpKeyPair};
+pub use keys::{DecryptionKey, KeyError, SigningKey};
 pub use model::{Attribute, Expectation, InResponseTo, NameId, VerifiedAssertion};
 pub use request::{AuthnRequest, request_id};
 pub use response::{decode_form_value, verify_response};

@@ -29,7 +29,7 @@ pub fn verify_response(xml: &[u8], expectation: &Expectation<'_>, trail: &mut Tr
     let text = trail.outcome("saml.limits", xml::text_of(xml, &LIMITS)).map_err(SamlError::from)?;
     let screened = trail.outcome("saml.structure", prescreen::response(text))?;
     // A refusal by the identity provider is often unsigned and has no assertion; it can only end the sign-in.
-    trail.outcome("saml.status", checks::status(&screened.envelope))?;
+    checks::status(&screened.envelope).inspect_err(|error| trail.failed("saml.status", error.to_string()))?;
     if screened.is_encrypted {
         return encrypted(text, &screened, expectation, trail);
     }
