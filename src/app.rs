@@ -26,6 +26,8 @@ pub struct Parts {
     pub db: PgPool,
     pub cache: Cache,
     pub outbound: Outbound,
+    /// The keys of OpenID providers.
+    pub key_sets: connections::jwks::KeySets,
     pub connections: connections::Directory,
     pub metrics: PrometheusHandle,
     /// Set when the process was asked to stop: it finishes what it has and takes no more.
@@ -47,6 +49,7 @@ impl App {
             db,
             cache,
             outbound,
+            key_sets: connections::jwks::KeySets::default(),
             connections: connections::Directory::default(),
             metrics,
             draining: AtomicBool::new(false),

@@ -6,6 +6,7 @@
 //! | `save.rs` | create, change, delete: read the IdP, make keys, then one transaction |
 //! | `read_idp.rs`, `saml_metadata`, `idp.rs` | what the IdP says of itself, and what is kept of it |
 //! | `refresh.rs` | reads it again: in the background, and on an unknown key |
+//! | `discovery.rs`, `jwks.rs` | an OpenID provider's discovery document, and the keys by which it signs |
 //! | `facts.rs`, `directory.rs` | what a sign-in relies on, cached per replica and dropped by version |
 //! | `keys.rs`, `key_pair.rs` | our own keys, sealed |
 //! | `mapping.rs`, `evaluate.rs` | the versions of the mapping, and its dry run |
@@ -22,9 +23,11 @@
 //! - A client secret goes in and never comes out; private keys never leave the process.
 
 pub mod directory;
+pub mod discovery;
 pub mod domains;
 pub mod facts;
 pub mod idp;
+pub mod jwks;
 mod key_pair;
 pub mod keys;
 pub mod model;

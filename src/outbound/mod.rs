@@ -103,13 +103,13 @@ impl Outbound {
 
     /// Fetches a document. Any status but 2xx is an error.
     pub async fn get(&self, url: &str) -> Result<Fetched, OutboundError> {
-        self.get_with(url, HeaderMap::new()).await
+        self.get_with(url, HeaderMap::new(), self.max_bytes).await
     }
 
-    /// [`Outbound::get`] with headers of one's own.
-    pub async fn get_with(&self, url: &str, headers: HeaderMap) -> Result<Fetched, OutboundError> {
+    /// [`Outbound::get`] with headers of one's own and a limit below the configured one.
+    pub async fn get_with(&self, url: &str, headers: HeaderMap, max_bytes: usize) -> Result<Fetched, OutboundError> {
         let (url, client) = self.route(url)?;
-        let fetched = self.send(client.get(url).headers(headers)).await?;
+        let fetched = self.send(client.get(url).headers(headers), max_bytes).await?;
         if (200..300).contains(&fetched.status) { Ok(fetched) } else { Err(OutboundError::Status(fetched.status)) }
     }
 
@@ -119,9 +119,10 @@ impl Outbound {
         url: &str,
         headers: HeaderMap,
         form: &[(&str, &str)],
+        max_bytes: usize,
     ) -> Result<Fetched, OutboundError> {
         let (url, client) = self.route(url)?;
-        self.send(client.post(url).headers(headers).form(form)).await
+        self.send(client.post(url).headers(headers).form(form), max_bytes).await
     }
 
     fn route(&self, text: &str) -> Result<(Url, &Client), OutboundError> {
@@ -157,15 +158,16 @@ impl Outbound {
         Ok((url, client))
     }
 
-    async fn send(&self, request: RequestBuilder) -> Result<Fetched, OutboundError> {
+    async fn send(&self, request: RequestBuilder, max_bytes: usize) -> Result<Fetched, OutboundError> {
+        let max_bytes = max_bytes.min(self.max_bytes);
         let mut response = request.send().await?;
         // Counts what arrives, decompressed: Content-Length is only a claim, and of the compressed form at that.
-        if response.content_length().is_some_and(|length| length > self.max_bytes as u64) {
+        if response.content_length().is_some_and(|length| length > max_bytes as u64) {
             return Err(OutboundError::TooLarge);
         }
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await? {
-            if body.len() + chunk.len() > self.max_bytes {
+            if body.len() + chunk.len() > max_bytes {
                 return Err(OutboundError::TooLarge);
             }
             body.extend_from_slice(&chunk);

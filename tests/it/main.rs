@@ -7,6 +7,7 @@ mod support;
 
 mod health;
 mod mapping;
+mod oidc;
 mod outbound;
 mod pages;
 mod peers;
