@@ -32,3 +32,6 @@ pub mod login;
 pub mod router;
 pub mod server;
 pub mod worker;
+// The command line.
+pub mod apply;
+pub mod dev;

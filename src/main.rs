@@ -13,10 +13,11 @@ use tokio_util::sync::CancellationToken;
 use usher::{
     admin::{self, NewToken, Permission},
     app::App,
+    apply::{self, Api, Mode},
     audit::Actor,
     clock::Clock,
     config::{self, ConfigError, Settings},
-    db,
+    db, dev,
     server::{self, Sockets},
     telemetry, worker,
 };
@@ -57,6 +58,24 @@ enum Command {
     /// Tokens of the admin API.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Make clients what declarative files say: client, domains, sublicenses, connections, mappings, content.
+    ///
+    /// Creates and updates what the files name and nothing else; run again, it changes nothing. Prints what it did, field
+    /// by field. `${NAME}` in a file stands for an environment variable, so that secrets stay out of it.
+    /// config/clients/ holds examples.
+    Apply {
+        /// Client files in TOML.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// Only print what would be done.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Run everything on this machine, for development and demonstration.
+    ///
+    /// Starts a private PostgreSQL and Redis and two fixture identity providers in .usher/, seeds two demo clients, and
+    /// serves on loopback until Ctrl-C. PORT chooses the port. Needs a checkout; script/server runs it.
+    Dev,
     /// Check the configuration and print it, each key with where it came from, secrets left out.
     CheckConfig,
 }
@@ -146,6 +165,13 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             prepare(&settings);
             runtime.block_on(create_token(settings, new))?;
         }
+        Command::Apply { files, dry_run } => {
+            let settings = Settings::try_from(config::load(file)?)?;
+            prepare(&settings);
+            let mode = if dry_run { Mode::DryRun } else { Mode::Apply };
+            runtime.block_on(apply_files(settings, &files, mode))?;
+        }
+        Command::Dev => runtime.block_on(async { dev::run(stop_on_signal()?).await })?,
         Command::CheckConfig => {
             print!("{}", config::show(file)?);
             Settings::try_from(config::load(file)?)?;
@@ -196,6 +222,30 @@ async fn create_token(settings: Settings, arguments: NewTokenArguments) -> anyho
     transaction.commit().await?;
     eprintln!("usher: made {}. Keep the secret now: it is shown this once.", token.id);
     println!("{}", token.secret.expose());
+    Ok(())
+}
+
+async fn apply_files(settings: Settings, files: &[PathBuf], mode: Mode) -> anyhow::Result<()> {
+    let variable = |name: &str| std::env::var(name).ok();
+    // All are read before the first is applied: a slip in the last one stops them all.
+    let clients: Vec<_> = files.iter().map(|file| apply::read(file, &variable)).collect::<Result<_, _>>()?;
+    let app = App::new(settings, Clock::system(), telemetry::detached_metrics())?;
+    let now = app.clock.now();
+    // A token of its own, so that the audit trail shows what came from a file.
+    let expires_at = Some(now + Duration::minutes(10));
+    let scopes = Permission::ALL.to_vec();
+    let new = NewToken { name: "usher apply".into(), client: None, scopes, expires_at };
+    let mut transaction = app.db.begin().await?;
+    let token = admin::create_token(&mut transaction, &app.entropy, Actor::System, new, None, now).await?;
+    transaction.commit().await?;
+    let api = Api::new(&app, token.secret.expose().to_owned().into());
+    for (file, client) in files.iter().zip(&clients) {
+        let plan = apply::apply(&api, client, mode).await.with_context(|| format!("applying {}", file.display()))?;
+        print!("{plan}");
+    }
+    if mode == Mode::DryRun {
+        eprintln!("usher: a dry run: nothing was changed.");
+    }
     Ok(())
 }
 

@@ -1,0 +1,93 @@
+//! What a person who just started the demo wants to know, as a table and as `.usher/dev.json`.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use super::{
+    home::Home,
+    idps::Idps,
+    seed::{Demo, DemoClient},
+};
+use crate::app::App;
+
+/// Somebody to sign in as, by the slug of their client: the people of the fixture identity providers.
+const PEOPLE: &[(&str, &str)] = &[
+    ("acme", "ada (sales), zoe (Vertrieb Süd), taro (営業部), nora (in no group)"),
+    ("globex", "grace (engineering), jose (support), li, sam (in no group)"),
+];
+
+/// All that is told.
+pub(super) struct Report {
+    base_url: String,
+    token: String,
+    clients: Vec<DemoClient>,
+    idps: Idps,
+    folders: Vec<String>,
+    database: String,
+}
+
+impl Report {
+    pub(super) fn new(home: &Home, app: &App, idps: Idps, demo: Demo) -> Self {
+        let mut folders = vec![home.root.display().to_string()];
+        if home.is_elsewhere {
+            folders.push(home.data.display().to_string());
+        }
+        Self {
+            base_url: app.settings.server.origin().to_owned(),
+            token: demo.token,
+            clients: demo.clients,
+            idps,
+            folders,
+            database: format!("psql -h {} -U usher usher", home.run().display()),
+        }
+    }
+
+    /// Writes `.usher/dev.json`.
+    pub(super) fn write(&self, home: &Home) -> anyhow::Result<()> {
+        home.write("dev.json", &serde_json::to_string_pretty(&self.json())?)
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "base_url": self.base_url,
+            "admin_token": self.token,
+            "clients": self.clients,
+            "idp_urls": {
+                "saml": self.idps.saml.base_url,
+                "saml_metadata": self.idps.saml.metadata_url,
+                "saml_entity_id": self.idps.saml.entity_id,
+                "oidc": self.idps.oidc.issuer,
+            },
+        })
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(out)?;
+        for client in &self.clients {
+            let people = PEOPLE.iter().find(|(slug, _)| *slug == client.slug).map(|(_, people)| *people);
+            let protocols: Vec<String> =
+                client.connections.iter().map(|connection| connection.protocol.to_uppercase()).collect();
+            writeln!(out, "  {} ({})", client.name, protocols.join(", "))?;
+            writeln!(out, "    open        {}/{}", self.base_url, client.slug)?;
+            if let Some(people) = people {
+                writeln!(out, "    sign in as  {people}; no password")?;
+            }
+        }
+        writeln!(out, "  Admin API")?;
+        writeln!(out, "    open        {}/api/docs", self.base_url)?;
+        writeln!(out, "    token       {}", self.token)?;
+        writeln!(out, "  Identity providers")?;
+        writeln!(out, "    SAML        {}", self.idps.saml.base_url)?;
+        writeln!(out, "    OIDC        {}", self.idps.oidc.issuer)?;
+        writeln!(out, "  Database")?;
+        writeln!(out, "    look in     {}", self.database)?;
+        writeln!(
+            out,
+            "  The same for programs in .usher/dev.json. Stop with Ctrl-C; begin anew with rm -r {}\n",
+            self.folders.join(" ")
+        )
+    }
+}

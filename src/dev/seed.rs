@@ -1,0 +1,107 @@
+//! The demo clients, made of the declarative files in `config/clients/`, and the operator's token.
+
+use std::{fs, path::Path};
+
+use anyhow::Context;
+use secrecy::SecretString;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{home::Home, idps, progress};
+use crate::{
+    admin::{self, NewToken, Permission},
+    app::App,
+    apply::{self, Api, Mode},
+    audit::Actor,
+    ids::ConnectionId,
+};
+
+/// Where the operator's token is kept between starts.
+const TOKEN: &str = "admin-token";
+
+/// A connection as `.usher/dev.json` tells it.
+#[derive(Debug, Serialize)]
+pub(super) struct DemoConnection {
+    pub id: String,
+    pub protocol: String,
+    pub start_url: String,
+}
+
+/// A client as `.usher/dev.json` tells it.
+#[derive(Debug, Serialize)]
+pub(super) struct DemoClient {
+    pub slug: String,
+    pub id: String,
+    pub connections: Vec<DemoConnection>,
+    #[serde(skip)]
+    pub name: String,
+}
+
+/// What was seeded.
+pub(super) struct Demo {
+    pub token: String,
+    pub clients: Vec<DemoClient>,
+}
+
+/// Makes the clients what their files say, and a token if the one of before is no longer good.
+pub(super) async fn seed(app: &App, checkout: &Path, home: &Home, idps: &idps::Idps) -> anyhow::Result<Demo> {
+    let (api, token) = operator(app, home).await?;
+    let variable = |name: &str| match name {
+        "USHER_DEV_SAML_METADATA_URL" => Some(idps.saml.metadata_url.to_string()),
+        "USHER_DEV_OIDC_ISSUER" => Some(idps.oidc.issuer.as_str().trim_end_matches('/').to_owned()),
+        "USHER_DEV_OIDC_CLIENT_ID" => Some(idps.oidc.client_id.clone()),
+        "USHER_DEV_OIDC_CLIENT_SECRET" => Some(idps::CLIENT_SECRET.to_owned()),
+        other => std::env::var(other).ok(),
+    };
+    let folder = checkout.join("config/clients");
+    let mut files: Vec<_> = fs::read_dir(&folder)?.flatten().map(|entry| entry.path()).collect();
+    files.retain(|file| file.extension().is_some_and(|ending| ending == "toml"));
+    files.sort();
+    for file in &files {
+        let client = apply::read(file, &variable)?;
+        let plan = apply::apply(&api, &client, Mode::Apply)
+            .await
+            .with_context(|| format!("seeding from {}", file.display()))?;
+        if !plan.is_unchanged() {
+            progress(&format!("seeded from {}", file.display()));
+        }
+    }
+    let clients = demo_clients(app, &api).await?;
+    Ok(Demo { token, clients })
+}
+
+async fn operator(app: &App, home: &Home) -> anyhow::Result<(Api, String)> {
+    if let Some(token) = home.read(TOKEN) {
+        let api = Api::new(app, SecretString::from(token.clone()));
+        if api.is_let_in().await? {
+            return Ok((api, token));
+        }
+    }
+    let now = app.clock.now();
+    let new = NewToken { name: "usher dev".into(), client: None, scopes: Permission::ALL.to_vec(), expires_at: None };
+    let mut transaction = app.db.begin().await?;
+    let made = admin::create_token(&mut transaction, &app.entropy, Actor::System, new, None, now).await?;
+    transaction.commit().await?;
+    let token = made.secret.expose().to_owned();
+    home.write(TOKEN, &token)?;
+    Ok((Api::new(app, SecretString::from(token.clone())), token))
+}
+
+async fn demo_clients(app: &App, api: &Api) -> anyhow::Result<Vec<DemoClient>> {
+    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut clients = Vec::new();
+    for client in api.list("/api/v1/clients").await? {
+        let slug = text(&client, "slug");
+        let mut connections = Vec::new();
+        for connection in api.list(&format!("/api/v1/clients/{slug}/connections")).await? {
+            let id: ConnectionId = text(&connection, "id").parse().context("a connection has an id")?;
+            connections.push(DemoConnection {
+                id: id.to_string(),
+                protocol: text(&connection, "protocol"),
+                start_url: format!("{}/{slug}/login/{id}", app.settings.server.origin()),
+            });
+        }
+        clients.push(DemoClient { id: text(&client, "id"), name: text(&client, "name"), slug, connections });
+    }
+    Ok(clients)
+}
