@@ -6,10 +6,10 @@ use std::{
 };
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use sqlx::PgPool;
+use sqlx::{PgPool, Postgres, Transaction, pool::PoolConnection};
 
 use crate::{
-    cache::Cache, clock::Clock, config::Settings, connections, crypto::Sealer, db, entropy::Entropy, fault::Fault,
+    cache::Cache, clients, clock::Clock, config::Settings, connections, crypto::Sealer, db, entropy::Entropy, fault::Fault,
     outbound::Outbound,
 };
 
@@ -28,6 +28,7 @@ pub struct Parts {
     pub outbound: Outbound,
     /// The keys of OpenID providers.
     pub key_sets: connections::jwks::KeySets,
+    pub clients: clients::Directory,
     pub connections: connections::Directory,
     pub metrics: PrometheusHandle,
     /// Set when the process was asked to stop: it finishes what it has and takes no more.
@@ -50,10 +51,26 @@ impl App {
             cache,
             outbound,
             key_sets: connections::jwks::KeySets::default(),
+            clients: clients::Directory::default(),
             connections: connections::Directory::default(),
             metrics,
             draining: AtomicBool::new(false),
         })))
+    }
+
+    /// A connection to PostgreSQL, for what needs no transaction.
+    pub async fn acquire(&self) -> Result<PoolConnection<Postgres>, Fault> {
+        Ok(self.db.acquire().await?)
+    }
+
+    /// A transaction; it rolls back unless [`App::commit`] is called.
+    pub async fn begin(&self) -> Result<Transaction<'static, Postgres>, Fault> {
+        Ok(self.db.begin().await?)
+    }
+
+    /// Makes a transaction's changes true.
+    pub async fn commit(&self, transaction: Transaction<'static, Postgres>) -> Result<(), Fault> {
+        Ok(transaction.commit().await?)
     }
 }
 

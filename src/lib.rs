@@ -22,6 +22,7 @@ pub mod audit;
 pub mod claims;
 // The admin API's callers.
 pub mod admin;
+pub mod clients;
 pub mod connections;
 pub mod learners;
 pub mod access;
@@ -29,6 +30,7 @@ pub mod sessions;
 pub mod content;
 pub mod login;
 // What binds it all together.
+pub mod openapi;
 pub mod router;
 pub mod server;
 pub mod worker;

@@ -5,11 +5,12 @@ use axum::Router;
 use crate::{
     app::App,
     http::{assets, health, layers},
+    openapi,
 };
 
 /// The public listener's routes.
 pub fn public(app: &App) -> Router {
-    let mut router = Router::new().merge(assets::routes());
+    let mut router = Router::new().merge(assets::routes()).merge(openapi::router(app));
     if app.settings.server.operator_listen.is_none() {
         router = router.merge(health::routes());
     }

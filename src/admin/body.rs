@@ -22,7 +22,7 @@ const MAX_ROUTE: usize = 300;
 
 /// A type that is read from a request body. Derive `Deserialize` with `deny_unknown_fields`.
 pub trait Body: DeserializeOwned + Send {
-    /// Fields that the resource shows and that nobody may write.
+    /// Fields that the resource shows and that nobody may write; `*` stands for an index.
     const READ_ONLY: &'static [&'static str] = &[];
 }
 
@@ -88,7 +88,10 @@ pub(super) fn parse<T: Body>(bytes: &[u8]) -> Result<T, Problem> {
             return Problem::field("api.required", pointer, "this field is required");
         }
         if text.starts_with("unknown field") {
-            let is_read_only = pointer.strip_prefix('/').is_some_and(|field| T::READ_ONLY.contains(&field));
+            let is_index = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+            let parts = pointer.split('/').skip(1).map(|part| if is_index(&part) { "*" } else { part });
+            let field = parts.collect::<Vec<_>>().join("/");
+            let is_read_only = T::READ_ONLY.contains(&field.as_str());
             return if is_read_only {
                 Problem::field("api.read_only_field", pointer, "this field is shown, and cannot be written")
             } else {
@@ -141,9 +144,9 @@ fn find_nul(value: &Value, pointer: &mut String) -> Option<String> {
     match value {
         Value::String(text) if text.contains('\0') => Some(pointer.clone()),
         Value::Array(items) => items.iter().enumerate().find_map(|(index, item)| below(&index.to_string(), item)),
-        Value::Object(fields) => fields.iter().find_map(|(key, field)| {
-            if key.contains('\0') { Some(String::from("")) } else { below(key, field) }
-        }),
+        Value::Object(fields) => fields
+            .iter()
+            .find_map(|(key, field)| if key.contains('\0') { Some(String::from("")) } else { below(key, field) }),
         _ => None,
     }
 }

@@ -10,6 +10,7 @@
 //! | `secret.rs` | the form of a token's secret, and its hash |
 //! | `scope.rs` | [`OperatorScope`] and [`ClientScope`]: what a handler asks for is what was checked |
 //! | `access.rs` | the list of routes with who may call them, and their OpenAPI |
+//! | `author.rs`, `invalid.rs` | who makes a change, for its audit event; what of a change does not hold |
 //! | `body.rs` | request bodies and queries, read strictly, refused as problems with pointers |
 //! | `idempotency.rs` | a POST that is repeated changes nothing twice |
 //! | `create_token.rs`, `api.rs` | tokens: made, listed, revoked |
@@ -19,9 +20,11 @@
 //! that never was; an idempotency key is remembered in the transaction of its change, and never a secret with it.
 
 pub mod access;
+mod author;
 mod body;
 mod create_token;
 mod idempotency;
+mod invalid;
 mod permission;
 mod scope;
 mod secret;
@@ -29,9 +32,11 @@ mod store;
 mod store_idempotency;
 
 pub use access::{ApiRoutes, Route};
+pub use author::{Author, Difference, difference};
 pub use body::{ApiJson, ApiPath, ApiQuery, Body, Id, Post, present};
 pub use create_token::{CreateTokenError, CreatedToken, NewToken, create_token};
 pub use idempotency::{Claim, Once, Reply, Ticket, forget_old};
+pub use invalid::{Invalid, InvalidField};
 pub use permission::{
     AttemptsRead, ClientsRead, ClientsWrite, ConnectionsRead, ConnectionsWrite, ContentRead, ContentWrite, EventsRead,
     Grants, LearnersRead, LearnersWrite, Permission, TokensRead, TokensWrite,

@@ -12,12 +12,13 @@ use chrono::{DateTime, Duration, Utc};
 use serde_json::Value;
 use sqlx::PgPool;
 
-use super::{Grants, Permission, secret::TokenSecret, store};
+use super::{Author, Grants, Permission, secret::TokenSecret, store};
 use crate::{
     app::App,
     audit::{Actor, NewEvent},
     cache::{Allowance, Key},
     crypto,
+    entropy::Entropy,
     fault::Fault,
     http::{Problem, Reference},
     ids::{ClientId, TokenId},
@@ -60,6 +61,11 @@ impl<P> OperatorScope<P> {
         true
     }
 
+    /// The author of what this request changes.
+    pub fn author<'a>(&'a self, entropy: &'a Entropy) -> Author<'a> {
+        Author { entropy, actor: self.actor(), reference: Some(self.reference.as_str()), now: self.now }
+    }
+
     /// Whether the caller's own token holds a permission.
     pub fn holds(&self, permission: Permission) -> bool {
         self.permissions.contains(&permission)
@@ -89,6 +95,23 @@ impl<P> ClientScope<P> {
         } else {
             Err(operator_only().with_field(pointer, "only an operator may set this"))
         }
+    }
+
+    /// The same for every field that `pointers` names.
+    pub fn require_operator_for(&self, pointers: impl Iterator<Item = &'static str>) -> Result<(), Problem> {
+        if self.is_operator {
+            return Ok(());
+        }
+        let refused = pointers.fold(None, |problem: Option<Problem>, pointer| {
+            let problem = problem.unwrap_or_else(operator_only);
+            Some(problem.with_field(pointer, "only an operator may set this"))
+        });
+        refused.map_or(Ok(()), Err)
+    }
+
+    /// The author of what this request changes.
+    pub fn author<'a>(&'a self, entropy: &'a Entropy) -> Author<'a> {
+        Author { entropy, actor: self.actor(), reference: Some(self.reference.as_str()), now: self.now }
     }
 
     /// An audit event of this request.
