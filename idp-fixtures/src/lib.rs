@@ -3,6 +3,7 @@
 //! This crate knows SAML 2.0 and OpenID Connect and never the gateway: it shares no code with it, and signs XML by
 //! OpenSSL over bergshamra's canonical form, so that a peer of a test is never the library under test.
 
+pub mod attacks;
 pub mod clock;
 mod fetch;
 pub mod oidc;

@@ -11,6 +11,7 @@ mod oidc;
 mod outbound;
 mod pages;
 mod peers;
+mod saml_attacks;
 mod saml_verify;
 mod saml_verify_checks;
 mod saml_verify_structure;

@@ -269,10 +269,13 @@ fn reference_xml(reference: &Reference) -> String {
 pub fn canonical(xml: &str, id: &str, mode: C14nMode) -> Result<Vec<u8>> {
     let document = XmlDocument::parse(xml.to_owned())?;
     let tree = document.parse_doc()?;
+    let is_id = |attribute: &bergshamra::xml::Attribute<'_>| {
+        attribute.name.namespace_uri.is_none() && attribute.name.local_name == "ID" && attribute.value == id
+    };
     let found = tree
         .descendants(tree.root())
         .into_iter()
-        .find(|node| tree.element(*node).is_some_and(|element| element.get_attribute("ID") == Some(id)))
+        .find(|node| tree.element(*node).is_some_and(|element| element.attributes.iter().any(is_id)))
         .with_context(|| format!("no element with ID {id}"))?;
     let subtree = NodeSet::tree_without_comments(found, &tree);
     Ok(canonicalize_doc::<&str>(&tree, mode, Some(&subtree), &[])?)
@@ -305,7 +308,7 @@ pub fn insert_signature(xml: &str, id: &str, signature: &str) -> Result<String> 
     let document = roxmltree::Document::parse(xml)?;
     let element = document
         .descendants()
-        .find(|node| node.attribute("ID") == Some(id))
+        .find(|node| node.attributes().any(|a| a.namespace().is_none() && a.name() == "ID" && a.value() == id))
         .with_context(|| format!("no element with ID {id}"))?;
     let issuer = element.children().find(|child| child.has_tag_name((crate::saml::ASSERTION_NS, "Issuer")));
     let at = match issuer {

@@ -148,6 +148,10 @@ impl Visitor for Screen {
                 if matches!(tag.local, "RetrievalMethod" | "KeyInfoReference" | "Signature") {
                     return Err(SamlError::Structure("a signature's KeyInfo refers elsewhere"));
                 }
+                // KeyInfo is not digested, so that anybody may write into it: nothing of SAML stands there (XSW).
+                if matches!(tag.namespace, NS_ASSERTION | NS_PROTOCOL) {
+                    return Err(SamlError::Structure("a signature's KeyInfo holds parts of SAML"));
+                }
                 Place::KeyInfo
             }
             Some(Place::OuterIssuer | Place::StatusMessage) => return Err(SamlError::Structure("markup inside a text")),
