@@ -9,6 +9,7 @@ mod health;
 mod mapping;
 mod oidc;
 mod outbound;
+mod outbound_tls;
 mod pages;
 mod peers;
 mod saml_attacks;

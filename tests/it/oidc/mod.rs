@@ -9,10 +9,12 @@
 //! | `claims.rs` | the ID token's claims |
 //! | `browser.rs` | state, nonce, PKCE, injected codes, `iss`, error answers |
 //! | `provider.rs` | discovery, keys and their rotation, userinfo, a provider that is slow or answers nonsense |
+//! | `peer.rs` | the same against npm oidc-provider |
 
 mod browser;
 mod claims;
 mod flow;
+mod peer;
 mod provider;
 mod setup;
 mod token;

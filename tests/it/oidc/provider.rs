@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
 use idp_fixtures::oidc::{Endpoint, Failure, Faults, OidcOp, Options, jose::Algorithm};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -122,7 +121,7 @@ async fn a_key_that_changed_between_discovery_and_token_is_fetched_at_once() {
 
 #[tokio::test]
 async fn unknown_keys_make_us_ask_once_a_minute_and_for_one_connection_alone() {
-    let clock = Clock::manual(Utc::now());
+    let clock = Clock::manual(idp_fixtures::clock::now());
     let mut setup = Setup::with(Algorithm::Rs256, clock.clone()).await;
     // The provider's clock is the real one and stands still here.
     setup.party.clock_skew = chrono::Duration::seconds(300);
@@ -154,7 +153,7 @@ async fn many_sign_ins_at_once_fetch_the_keys_once() {
 
 #[tokio::test]
 async fn keys_in_hand_serve_while_the_provider_is_down_and_not_for_ever() {
-    let clock = Clock::manual(Utc::now());
+    let clock = Clock::manual(idp_fixtures::clock::now());
     let setup = Setup::with(Algorithm::Rs256, clock.clone()).await;
     let load = async || {
         let (connection, uri) = (setup.party.connection, &setup.party.provider.jwks_uri);
