@@ -71,7 +71,7 @@ async fn bytes(request: Request, app: &App) -> Result<Bytes, Problem> {
 }
 
 /// Reads a JSON body into `T`, or says what does not fit and where.
-pub(super) fn parse<T: Body>(bytes: &[u8]) -> Result<T, Problem> {
+pub fn parse<T: Body>(bytes: &[u8]) -> Result<T, Problem> {
     let value: Value = serde_json::from_slice(bytes).map_err(|_| not_json(StatusCode::BAD_REQUEST))?;
     if !value.is_object() {
         return Err(not_json(StatusCode::BAD_REQUEST));

@@ -33,7 +33,7 @@ mod store_idempotency;
 
 pub use access::{ApiRoutes, Route};
 pub use author::{Author, Difference, difference};
-pub use body::{ApiJson, ApiPath, ApiQuery, Body, Id, Post, present};
+pub use body::{ApiJson, ApiPath, ApiQuery, Body, Id, Post, parse as parse_body, present};
 pub use create_token::{CreateTokenError, CreatedToken, NewToken, create_token};
 pub use idempotency::{Claim, Once, Reply, Ticket, forget_old};
 pub use invalid::{Invalid, InvalidField};

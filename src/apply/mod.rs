@@ -149,6 +149,8 @@ impl Run<'_> {
             return Ok(());
         };
         let path = format!("{}/connections/{}", self.base, id(&current));
+        // A list leaves typed metadata out.
+        let current = self.api.find(&path).await?.unwrap_or(current);
         let mut differences = plan::differences(&file.fields, &current);
         if !differences.is_empty() && !self.is_dry() {
             let changes = plan::changed_fields(&file.fields, &differences);

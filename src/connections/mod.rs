@@ -9,10 +9,10 @@
 //! | `discovery.rs`, `jwks.rs` | an OpenID provider's discovery document, and the keys by which it signs |
 //! | `facts.rs`, `directory.rs` | what a sign-in relies on, cached per replica and dropped by version |
 //! | `keys.rs`, `key_pair.rs` | our own keys, sealed |
-//! | `mapping.rs`, `evaluate.rs` | the versions of the mapping, and its dry run |
+//! | `save_mapping.rs` | the versions of the mapping (its dry run is `login::evaluate`) |
 //! | `domains.rs` | home-realm discovery by e-mail domain |
 //! | `urls.rs` | entity ID, assertion consumer, redirect URI, JWKS |
-//! | `api.rs`, `mapping_api.rs` | the admin API |
+//! | `ready.rs`, `view.rs`, `api.rs`, `mapping_api.rs` | the admin API, and what it tells of an IdP |
 //!
 //! # Invariants
 //!
@@ -22,6 +22,7 @@
 //! - `trusted_domains` are verified domains of the client when saved, and are asked again when used.
 //! - A client secret goes in and never comes out; private keys never leave the process.
 
+mod api;
 pub mod directory;
 pub mod discovery;
 pub mod domains;
@@ -30,16 +31,28 @@ pub mod idp;
 pub mod jwks;
 mod key_pair;
 pub mod keys;
+mod mapping_api;
 pub mod model;
+mod read_idp;
+pub mod ready;
+pub mod refresh;
+pub mod save;
+pub mod save_mapping;
 pub mod saml_metadata;
 pub mod settings;
 pub(crate) mod store;
 pub mod urls;
+mod view;
 
+pub use api::routes;
 pub use directory::Directory;
 pub use facts::{ConnectionFacts, OidcFacts, SamlFacts};
 pub use keys::{KeyUse, SpKey, jwks_document, sp_keys};
 pub use model::{Connection, ConnectionSettings, ConnectionSummary, IdpInitiated, Jit, JitUpdate, Status};
+pub use read_idp::IdpError;
+pub use refresh::{RefreshError, Refreshed, refresh, refresh_due, refresh_soon};
 pub use saml_metadata::Binding;
+pub use save::{By, SaveError, change, create, delete};
+pub use save_mapping::{MappingSaveError, save_mapping};
 pub use settings::{IdTokenAlg, OidcSettings, SamlSettings, TokenAuth};
 pub use store::{for_email, for_landing};

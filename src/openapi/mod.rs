@@ -24,7 +24,7 @@ use utoipa::{
 use crate::{
     admin::{ApiRoutes, Permission, access::SECURITY_SCHEME},
     app::App,
-    clients,
+    clients, connections,
     http::{
         Problem,
         problem::{FieldProblem, ProblemDetails},
@@ -51,7 +51,7 @@ Unknown and read-only fields are refused. Another client's id answers as one tha
 
 /// Every part's routes, with who may call them.
 pub fn routes() -> ApiRoutes {
-    ApiRoutes::new().merge(clients::api::routes())
+    ApiRoutes::new().merge(clients::api::routes()).merge(connections::routes())
 }
 
 /// The document, generated from the routes.

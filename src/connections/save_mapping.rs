@@ -1,0 +1,90 @@
+//! A new version of a connection's mapping: checked whole, written beside the earlier ones, in force at once.
+
+use serde_json::{Value, json};
+
+use super::{
+    save::{self, By},
+    store,
+};
+use crate::{
+    app::App,
+    claims::{Mapping, MappingError},
+    fault::Fault,
+    ids::{ClientId, ConnectionId},
+};
+
+/// The largest mapping, as JSON.
+pub const MAX_RULES_BYTES: usize = 256 * 1024;
+
+/// Why a mapping was not saved.
+#[derive(Debug, thiserror::Error)]
+pub enum MappingSaveError {
+    #[error("there is no such connection")]
+    NotFound,
+    /// Somebody else saved since the caller looked; the version in force.
+    #[error("version {0} of the mapping is in force")]
+    Conflict(i32),
+    #[error("the rules do not hold together")]
+    Invalid(Vec<MappingError>),
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl From<sqlx::Error> for MappingSaveError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+/// Saves rules as the next version; `expected` is the version that the caller had seen, where they say so.
+pub async fn save_mapping(
+    app: &App,
+    client: ClientId,
+    id: ConnectionId,
+    rules: &Value,
+    expected: Option<i32>,
+    by: By<'_>,
+) -> Result<i32, MappingSaveError> {
+    let mapping = read(rules)?;
+    let compiled = mapping.compile().map_err(MappingSaveError::Invalid)?;
+    let mut transaction = app.db.begin().await?;
+    let current = store::lock_mapping(&mut transaction, client, id).await?.ok_or(MappingSaveError::NotFound)?;
+    if expected.is_some_and(|expected| expected != current) {
+        return Err(MappingSaveError::Conflict(current));
+    }
+    let sublicenses = store::sublicenses(&mut transaction, client).await?;
+    let unknown = compiled
+        .named_sublicenses()
+        .into_iter()
+        .filter(|(_, slug)| !sublicenses.iter().any(|sublicense| sublicense.slug.eq_ignore_ascii_case(slug)));
+    let unknown: Vec<MappingError> = unknown
+        .map(|(path, slug)| MappingError {
+            path,
+            code: "mapping.unknown_sublicense",
+            message: format!("this client has no sublicense `{slug}`"),
+        })
+        .collect();
+    if !unknown.is_empty() {
+        return Err(MappingSaveError::Invalid(unknown));
+    }
+    let version = current.saturating_add(1);
+    let rules = serde_json::to_value(&mapping).map_err(Fault::from)?;
+    let author = by.actor.id().unwrap_or_else(|| by.actor.kind().to_owned());
+    store::insert_mapping(&mut transaction, client, id, version, &rules, &author, by.now).await?;
+    store::use_mapping(&mut transaction, client, id, version, by.now).await?;
+    let facts = json!({ "version": version });
+    save::record(&mut transaction, app, client, id, "connection.mapping_saved", facts, by).await?;
+    transaction.commit().await?;
+    app.connections.forget(id).await;
+    Ok(version)
+}
+
+/// Reads rules as typed.
+pub fn read(rules: &Value) -> Result<Mapping, MappingSaveError> {
+    if rules.to_string().len() > MAX_RULES_BYTES {
+        let message = format!("a mapping has at most {MAX_RULES_BYTES} bytes");
+        let error = MappingError { path: String::new(), code: "mapping.too_large", message };
+        return Err(MappingSaveError::Invalid(vec![error]));
+    }
+    Mapping::parse(rules).map_err(MappingSaveError::Invalid)
+}
