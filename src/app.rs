@@ -9,8 +9,8 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::{PgPool, Postgres, Transaction, pool::PoolConnection};
 
 use crate::{
-    cache::Cache, clients, clock::Clock, config::Settings, connections, crypto::Sealer, db, entropy::Entropy, fault::Fault,
-    outbound::Outbound,
+    cache::Cache, clients, clock::Clock, config::Settings, connections, crypto::Sealer, db, entropy::Entropy,
+    fault::Fault, login::record::Recorder, outbound::Outbound, work::Bounded,
 };
 
 /// Cheap to clone; the same for every request of the process.
@@ -26,22 +26,27 @@ pub struct Parts {
     pub db: PgPool,
     pub cache: Cache,
     pub outbound: Outbound,
-    /// The keys of OpenID providers.
-    pub key_sets: connections::jwks::KeySets,
     pub clients: clients::Directory,
     pub connections: connections::Directory,
+    /// The keys of OpenID providers.
+    pub key_sets: connections::jwks::KeySets,
+    /// Where XML signatures are verified.
+    pub verify: Bounded,
+    pub recorder: Recorder,
     pub metrics: PrometheusHandle,
     /// Set when the process was asked to stop: it finishes what it has and takes no more.
     pub draining: AtomicBool,
 }
 
 impl App {
-    /// Puts the parts together. Connects to nothing yet: PostgreSQL and Redis may come later.
+    /// Puts the parts together, inside a tokio runtime. Connects to nothing yet: PostgreSQL and Redis may come later.
     pub fn new(settings: Settings, clock: Clock, metrics: PrometheusHandle) -> Result<Self, Fault> {
         let sealer = Sealer::new(&settings.sealing_keys)?;
         let db = db::pool(&settings.database)?;
         let cache = Cache::connect(&settings.redis)?;
         let outbound = Outbound::new(&settings.outbound)?;
+        let verify = Bounded::new("signatures", settings.login.verify_threads, settings.login.verify_queue);
+        let recorder = Recorder::start(db.clone());
         Ok(Self(Arc::new(Parts {
             settings,
             clock,
@@ -50,9 +55,11 @@ impl App {
             db,
             cache,
             outbound,
-            key_sets: connections::jwks::KeySets::default(),
             clients: clients::Directory::default(),
             connections: connections::Directory::default(),
+            key_sets: connections::jwks::KeySets::default(),
+            verify,
+            recorder,
             metrics,
             draining: AtomicBool::new(false),
         })))

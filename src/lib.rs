@@ -20,9 +20,9 @@ pub mod http;
 // Domains.
 pub mod audit;
 pub mod claims;
+pub mod clients;
 // The admin API's callers.
 pub mod admin;
-pub mod clients;
 pub mod connections;
 pub mod learners;
 pub mod access;

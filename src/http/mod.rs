@@ -5,6 +5,7 @@
 //! | `problem.rs` | RFC 9457 errors with a stable code and a reference |
 //! | `reference.rs` | the reference of a request, and the address it came from |
 //! | `layers.rs` | what wraps every route: reference, log line, security headers, limits, panics |
+//! | `limits.rs` | rates per address and per client |
 //! | `cookies.rs` | the few cookies, each with the strictest attributes that work |
 //! | `csrf.rs` | refusal of form posts from other sites |
 //! | `paging.rs` | `limit`, `cursor` and `next_cursor` |
@@ -19,6 +20,7 @@ pub mod cookies;
 pub mod csrf;
 pub mod health;
 pub mod layers;
+pub mod limits;
 pub mod page;
 pub mod paging;
 pub mod problem;

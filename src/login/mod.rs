@@ -1,6 +1,32 @@
 //! Signing in: SAML and OpenID Connect, from the first redirect to the session.
+//!
+//! | step | where |
+//! |---|---|
+//! | `GET /{client}/login/{connection}` | `pages/protocol.rs` → [`begin`]: the request, and the attempt in Redis |
+//! | the identity provider answers | `pages/protocol.rs` → [`attempt`]: taken once, by the browser that began it |
+//! | verify | [`complete`] → `saml` or `oidc` → [`identity::VerifiedIdentity`], which only those two can make |
+//! | plan | [`plan`]: pure; what becomes of the learner and their access, and why |
+//! | write | [`finish`]: one transaction, or, with nothing changed, the grouped records of [`record`] |
+//! | let in | [`complete`]: the session, then the redirect to the checked [`return_to`] |
+//!
+//! Invariants: nothing is taken without the browser's cookie; the connection's status is read from PostgreSQL with the
+//! identity at every return; commit, then session, then reply; every end leaves one attempt with each check and, when
+//! refused, one [`reason::Reason`].
 
+pub mod attempt;
+pub mod begin;
+pub mod complete;
+pub mod finish;
+pub mod identity;
+pub mod journey;
 pub mod oidc;
 pub mod pages;
+mod party;
+pub mod plan;
+pub mod reason;
+pub mod record;
+pub mod return_to;
 pub mod saml;
+pub mod sp;
+mod store;
 pub mod trail;

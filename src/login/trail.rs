@@ -21,6 +21,19 @@ pub enum FixSide {
     Learner,
 }
 
+impl FixSide {
+    /// The word of schema, API and log.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ours => "ours",
+            Self::Idp => "idp",
+            Self::Mapping => "mapping",
+            Self::Admin => "admin",
+            Self::Learner => "learner",
+        }
+    }
+}
+
 /// One check and its outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Check {

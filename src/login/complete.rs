@@ -1,0 +1,345 @@
+//! The return of a sign-in: verify what the identity provider says, finish it, begin the session.
+
+use std::{sync::Arc, time::Duration};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
+
+use super::{
+    attempt::Attempt,
+    finish::{self, Course, Finished, Notes, Unfinished, UsedAssertion},
+    identity::VerifiedIdentity,
+    journey::Journey,
+    oidc::{self, Callback},
+    party,
+    reason::{Reason, Stop},
+    return_to,
+    saml::{self, DecryptionKey, Expectation, InResponseTo, VerifiedAssertion},
+    store,
+    trail::Trail,
+};
+use crate::{
+    app::App,
+    cache::Key,
+    clients::ClientFacts,
+    connections::{self, ConnectionFacts, KeyUse},
+    crypto,
+    fault::Fault,
+    http::Reference,
+    learners,
+    sessions::{self, Beginning, Session, SessionToken},
+};
+
+/// A connection that changes while it is verified against is read anew, this many times.
+const ROUNDS: usize = 3;
+
+/// What every return knows.
+#[derive(Clone)]
+pub struct Return {
+    pub connection: Arc<ConnectionFacts>,
+    pub reference: Reference,
+    pub now: DateTime<Utc>,
+    /// The session that the browser had with this client; it ends when the new one begins.
+    pub replaces: Option<SessionToken>,
+}
+
+/// How a SAML response came.
+pub enum SamlCourse {
+    /// It answers this attempt.
+    Asked(Attempt),
+    /// Nobody asked, and the learner has said yes to it; `return_to` is its deep link.
+    Unasked { return_to: Option<String> },
+}
+
+/// A learner who is in.
+pub struct SignedIn {
+    pub client: Arc<ClientFacts>,
+    pub token: SessionToken,
+    /// A path of the client.
+    pub return_to: String,
+}
+
+/// Completes a SAML sign-in.
+pub async fn saml(app: &App, arrival: Return, course: SamlCourse, response: Vec<u8>) -> Result<SignedIn, Stop> {
+    let response: Arc<[u8]> = response.into();
+    let (attempt, wanted) = match &course {
+        SamlCourse::Asked(attempt) => (Some(attempt), attempt.return_to.clone()),
+        SamlCourse::Unasked { return_to } => (None, return_to.clone()),
+    };
+    let mut journey = Journey::new(app, &arrival.connection, attempt, attempt.is_none(), arrival.reference.clone(), arrival.now);
+    let mut connection = arrival.connection.clone();
+    let mut is_marked = false;
+    for _ in 0..ROUNDS {
+        let (outcome, trail) = verify_saml(app, &connection, attempt, response.clone(), arrival.now).await?;
+        journey.trail = trail;
+        let assertion = match outcome {
+            Ok(assertion) => assertion,
+            Err(reason) => {
+                if let Some(fresh) = reread(app, &connection, reason.code, arrival.now).await? {
+                    connection = fresh;
+                    continue;
+                }
+                return Err(refuse(app, &journey, &connection, None, &mut Notes::default(), reason).await?);
+            }
+        };
+        let used = UsedAssertion { digest: digest(&assertion), expires_at: assertion.valid_until };
+        let identity = match VerifiedIdentity::from_saml(connection.id, assertion) {
+            Ok(identity) => identity,
+            Err(reason) => return Err(refuse(app, &journey, &connection, None, &mut Notes::default(), reason).await?),
+        };
+        // Replay (SAML Profiles, 4.1.4.5): remembered for as long as the same assertion would be accepted.
+        if !is_marked && !mark(app, &connection, &used, arrival.now).await? {
+            return Err(refuse(app, &journey, &connection, Some(&identity), &mut Notes::default(), Reason::replayed()).await?);
+        }
+        is_marked = true;
+        let unsolicited = attempt.is_none().then_some(used);
+        match conclude(app, &arrival, &journey, &connection, &identity, unsolicited, wanted.as_deref()).await? {
+            Some(signed_in) => return Ok(signed_in),
+            None => connection = fresh(app, &connection).await?,
+        }
+    }
+    Err(Reason::connection_changed().into())
+}
+
+/// Completes an OpenID Connect sign-in. The code can be redeemed once only, so that the connection is looked at before.
+pub async fn openid(
+    app: &App,
+    arrival: Return,
+    attempt: Attempt,
+    answer: Vec<(String, String)>,
+) -> Result<SignedIn, Stop> {
+    let mut journey =
+        Journey::new(app, &arrival.connection, Some(&attempt), false, arrival.reference.clone(), arrival.now);
+    let connection = match current(app, &arrival.connection).await? {
+        Ok(connection) => connection,
+        Err(reason) => return Err(refuse(app, &journey, &arrival.connection, None, &mut Notes::default(), reason).await?),
+    };
+    let party = party::of(app, &connection).await?;
+    let handshake = attempt.handshake.as_ref().ok_or_else(Reason::attempt_unknown)?;
+    let verified = match Callback::read(answer) {
+        Ok(callback) => {
+            oidc::complete(app, &party, handshake, &callback, attempt.started_at, &mut journey.trail).await
+        }
+        Err(error) => Err(error),
+    };
+    let identity = match verified {
+        Ok(verified) => VerifiedIdentity::from_oidc(connection.id, verified),
+        Err(error) => {
+            let reason = Reason::protocol(error.code(), error.fix_side(), error.to_string());
+            return Err(refuse(app, &journey, &connection, None, &mut Notes::default(), reason).await?);
+        }
+    };
+    match conclude(app, &arrival, &journey, &connection, &identity, None, attempt.return_to.as_deref()).await? {
+        Some(signed_in) => Ok(signed_in),
+        None => {
+            let reason = Reason::connection_changed();
+            Err(refuse(app, &journey, &connection, Some(&identity), &mut Notes::default(), reason).await?)
+        }
+    }
+}
+
+/// The connection as it is now, or why nobody may sign in by it.
+async fn current(
+    app: &App,
+    connection: &Arc<ConnectionFacts>,
+) -> Result<Result<Arc<ConnectionFacts>, Reason>, Fault> {
+    let Some(door) = store::door(&app.db, connection.client_id, connection.id).await? else {
+        return Ok(Err(Reason::connection_closed()));
+    };
+    if door.client_status != "active" {
+        return Ok(Err(Reason::client_disabled()));
+    }
+    if door.status != "active" {
+        return Ok(Err(Reason::connection_closed()));
+    }
+    let found = app.connections.at_version(app, connection.id, door.version).await?;
+    Ok(found.ok_or_else(Reason::connection_closed))
+}
+
+/// Records an answer that fits no attempt, or that is refused before anything of it is read.
+pub async fn unmatched(app: &App, arrival: &Return, reason: Reason) -> Result<SignedIn, Stop> {
+    let by_idp = reason.code == "login.saml.unsolicited";
+    let journey = Journey::new(app, &arrival.connection, None, by_idp, arrival.reference.clone(), arrival.now);
+    Err(refuse(app, &journey, &arrival.connection, None, &mut Notes::default(), reason).await?)
+}
+
+/// Finishes and begins the session. `None` when the connection changed meanwhile.
+pub(super) async fn conclude(
+    app: &App,
+    arrival: &Return,
+    journey: &Journey,
+    connection: &ConnectionFacts,
+    identity: &VerifiedIdentity,
+    unsolicited: Option<UsedAssertion>,
+    wanted: Option<&str>,
+) -> Result<Option<SignedIn>, Stop> {
+    let course = Course { connection, reference: arrival.reference.as_str(), now: arrival.now, unsolicited };
+    let record = |notes: &Notes, reason: Option<&Reason>| journey.record(app, connection, Some(identity), notes, reason);
+    let mut notes = Notes::default();
+    let finished = match finish::finish(app, identity, &course, &mut notes, &record).await {
+        Ok(finished) => finished,
+        Err(Unfinished::Stale { .. }) => return Ok(None),
+        Err(Unfinished::Stop(Stop::Fault(fault))) => return Err(fault.into()),
+        Err(Unfinished::Stop(Stop::Refused(reason))) => {
+            return Err(refuse(app, journey, connection, Some(identity), &mut notes, reason).await?);
+        }
+    };
+    metrics::counter!("usher_sign_ins").increment(1);
+    tracing::info!(
+        client.id = %connection.client_id, connection.id = %connection.id, learner.id = %finished.learner, "signed in"
+    );
+    Ok(Some(begin_session(app, arrival, identity, finished, wanted).await?))
+}
+
+async fn begin_session(
+    app: &App,
+    arrival: &Return,
+    identity: &VerifiedIdentity,
+    finished: Finished,
+    wanted: Option<&str>,
+) -> Result<SignedIn, Stop> {
+    let Finished { learner, session_epoch, client } = finished;
+    let longest = arrival.now + chrono::Duration::from_std(client.session_absolute).unwrap_or_else(|_| chrono::Duration::hours(12));
+    let session = Session {
+        learner,
+        epoch: session_epoch,
+        began_at: arrival.now,
+        ends_at: identity.idp_session_ends_at().map_or(longest, |end| end.min(longest)),
+        connection: Some(identity.connection()),
+        idp_session: identity.idp_session().map(|name| idp_session_name(identity, name)),
+    };
+    let beginning = Beginning { client: client.id, session: &session, idle: client.session_idle, replaces: arrival.replaces.as_ref() };
+    let token = sessions::begin(app, &beginning, arrival.now).await?;
+    let return_to = return_to::checked(&client.slug, wanted).unwrap_or_else(|| format!("/{}/dashboard", client.slug));
+    Ok(SignedIn { client, token, return_to })
+}
+
+/// The IdP's name for its session, hashed together with who the IdP is.
+fn idp_session_name(identity: &VerifiedIdentity, name: &str) -> String {
+    let whole = format!("{}\n{}\n{name}", identity.connection(), identity.issuer());
+    URL_SAFE_NO_PAD.encode(crypto::sha256(whole.as_bytes()))
+}
+
+/// Records a refusal, ends the sessions that must end with it, and hands back the reason.
+pub(super) async fn refuse(
+    app: &App,
+    journey: &Journey,
+    connection: &ConnectionFacts,
+    identity: Option<&VerifiedIdentity>,
+    notes: &mut Notes,
+    reason: Reason,
+) -> Result<Stop, Fault> {
+    journey.write_refusal(app, connection, identity, notes, &reason).await?;
+    if let Some(learner) = notes.sessions_end.take() {
+        let mut conn = app.db.acquire().await?;
+        learners::store::bump_session_epoch(&mut conn, connection.client_id, learner, journey.now()).await?;
+        sessions::end_all_of_learner(app, connection.client_id, learner).await?;
+    }
+    Ok(Stop::Refused(reason))
+}
+
+fn digest(assertion: &VerifiedAssertion) -> [u8; 32] {
+    crypto::sha256(format!("{}\n{}", assertion.issuer, assertion.assertion_id).as_bytes())
+}
+
+/// False when the assertion was seen before, on any replica.
+async fn mark(app: &App, connection: &ConnectionFacts, used: &UsedAssertion, now: DateTime<Utc>) -> Result<bool, Fault> {
+    let name = format!("{}:{}", connection.id, URL_SAFE_NO_PAD.encode(used.digest));
+    let left = (used.expires_at - now).to_std().unwrap_or_default().max(Duration::from_secs(1));
+    Ok(app.cache.put_new(&Key::of_client(connection.client_id, "assertion", name), b"1", left).await?)
+}
+
+/// The connection as PostgreSQL has it now, or a refusal where it is gone.
+pub(super) async fn fresh(app: &App, connection: &ConnectionFacts) -> Result<Arc<ConnectionFacts>, Stop> {
+    let found = app.connections.reload(app, connection.id).await?;
+    found.ok_or_else(|| Reason::connection_closed().into())
+}
+
+/// After a signature that fits no known key: the metadata is read again, and the connection too where that changed it.
+async fn reread(
+    app: &App,
+    connection: &ConnectionFacts,
+    code: &'static str,
+    now: DateTime<Utc>,
+) -> Result<Option<Arc<ConnectionFacts>>, Stop> {
+    if code != "login.saml.signature" || !connections::refresh_soon(app, connection, now).await? {
+        return Ok(None);
+    }
+    let fresh = fresh(app, connection).await?;
+    Ok((fresh.version != connection.version).then_some(fresh))
+}
+
+/// Verifies a response without finishing anything: for "Continue as X to Y".
+pub async fn look_at_saml(
+    app: &App,
+    arrival: &Return,
+    response: Arc<[u8]>,
+) -> Result<VerifiedIdentity, Stop> {
+    let mut journey = Journey::new(app, &arrival.connection, None, true, arrival.reference.clone(), arrival.now);
+    let (outcome, trail) = verify_saml(app, &arrival.connection, None, response, arrival.now).await?;
+    journey.trail = trail;
+    match outcome.and_then(|assertion| VerifiedIdentity::from_saml(arrival.connection.id, assertion)) {
+        Ok(identity) => Ok(identity),
+        Err(reason) => Err(refuse(app, &journey, &arrival.connection, None, &mut Notes::default(), reason).await?),
+    }
+}
+
+/// Runs the verifier on a blocking thread, with this connection's configuration and nothing else.
+async fn verify_saml(
+    app: &App,
+    connection: &Arc<ConnectionFacts>,
+    attempt: Option<&Attempt>,
+    response: Arc<[u8]>,
+    now: DateTime<Utc>,
+) -> Result<(Result<VerifiedAssertion, Reason>, Trail), Stop> {
+    if connection.is_metadata_expired(now) {
+        return Ok((Err(Reason::metadata_expired()), Trail::new()));
+    }
+    if connection.saml.is_none() {
+        return Ok((Err(Reason::connection_closed()), Trail::new()));
+    }
+    let decryption_keys = match memmem(&response, b"EncryptedAssertion") {
+        true => decryption_keys(app, connection).await?,
+        false => Vec::new(),
+    };
+    let (sp_entity_id, acs_url) = (
+        connections::urls::entity_id(&app.settings, connection.id),
+        connections::urls::acs(&app.settings, connection.id),
+    );
+    let connection = connection.clone();
+    let request_id = attempt.map(|attempt| attempt.request_id.clone().unwrap_or_default());
+    let started_at = attempt.map(|attempt| attempt.started_at);
+    let work = move || {
+        let mut trail = Trail::new();
+        let Some(facts) = &connection.saml else { return (Err(Reason::connection_closed()), trail) };
+        let expectation = Expectation {
+            idp_entity_id: &facts.idp.entity_id,
+            certificates: facts.certificates(),
+            allow_sha1: facts.config.allow_sha1,
+            allow_cbc_unsigned_response: facts.config.allow_cbc_unsigned_response,
+            sp_entity_id: &sp_entity_id,
+            acs_url: &acs_url,
+            in_response_to: request_id.as_deref().map_or(InResponseTo::Unsolicited, InResponseTo::Request),
+            requested_authn_context: &facts.config.requested_authn_context,
+            authn_not_before: started_at.filter(|_| facts.config.force_authn),
+            subject_attribute: facts.config.subject_attribute.as_deref(),
+            decryption_keys: &decryption_keys,
+            clock_skew: connection.clock_skew,
+            now,
+        };
+        let outcome = saml::verify_response(&response, &expectation, &mut trail);
+        (outcome.map_err(|error| Reason::protocol(error.code(), error.fix_side(), error.to_string())), trail)
+    };
+    Ok(app.verify.run(work).await?)
+}
+
+fn memmem(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|window| window == needle)
+}
+
+async fn decryption_keys(app: &App, connection: &ConnectionFacts) -> Result<Vec<DecryptionKey>, Fault> {
+    let keys = connections::sp_keys(app, connection, KeyUse::Encryption).await?;
+    keys.iter()
+        .map(|key| DecryptionKey::from_pem(&key.private_key_pem()?).map_err(|_| Fault::Corrupt("a decryption key".into())))
+        .collect()
+}

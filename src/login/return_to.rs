@@ -1,0 +1,48 @@
+//! Where a learner goes after signing in: a path of the same client, and nothing else.
+
+/// The longest path that is remembered.
+const LENGTH: usize = 1024;
+
+/// The path, when it stays on the client's own pages. What a browser could read as another origin (`//`, a backslash,
+/// a scheme, control characters) and what is another client's is none; neither is a page that only leads back here.
+pub fn checked(slug: &str, wanted: Option<&str>) -> Option<String> {
+    let path = wanted?;
+    let is_plain = path.len() <= LENGTH && path.starts_with('/') && !path.starts_with("//");
+    // Browsers read a backslash as a slash and drop tabs and line breaks (WHATWG URL, 4.4).
+    if !is_plain || path.contains('\\') || path.chars().any(|letter| letter.is_control()) {
+        return None;
+    }
+    let base = url::Url::parse("http://origin.invalid/").ok()?;
+    let url = base.join(path).ok()?;
+    let mut segments = url.path_segments()?;
+    let is_ours = url.origin() == base.origin() && segments.next() == Some(slug);
+    let leads_back = matches!(segments.next(), Some("login" | "logout"));
+    if !is_ours || leads_back {
+        return None;
+    }
+    let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
+    Some(format!("{}{query}", url.path()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_of_the_client_is_kept() {
+        assert_eq!(checked("acme", Some("/acme/dashboard?tab=2")).as_deref(), Some("/acme/dashboard?tab=2"));
+        assert_eq!(checked("acme", Some("/acme")).as_deref(), Some("/acme"));
+    }
+
+    #[test]
+    fn what_leads_elsewhere_is_dropped() {
+        for wanted in [
+            "", "acme/dashboard", "//evil.example/acme", "/\\evil.example", "/acme\\..\\..", "https://evil.example/acme", "javascript:alert(1)",
+            "/globex/dashboard", "/acme/../globex", "/acme/%2e%2e/globex", "/acmeevil", "/acme/login/x", "/acme/logout", "/\t/evil.example", "/acme/\r\nSet-Cookie: a=b",
+            "/.//evil.example", "/acme/..//evil.example",
+        ] {
+            assert_eq!(checked("acme", Some(wanted)), None, "{wanted:?}");
+        }
+        assert_eq!(checked("acme", None), None);
+    }
+}
