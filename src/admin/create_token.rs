@@ -1,6 +1,6 @@
 //! Making an API token: by an operator over the API, and by `usher token create`.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use serde_json::json;
 use sqlx::PgConnection;
 
@@ -40,8 +40,8 @@ pub enum CreateTokenError {
     Name,
     #[error("name at least one scope")]
     NoScopes,
-    #[error("the token would have expired before it was made")]
-    ExpiresInThePast,
+    #[error("a token expires in the future, before the year 10000")]
+    Expiry,
     #[error("there is no such client")]
     NoSuchClient,
     #[error(transparent)]
@@ -63,11 +63,11 @@ pub async fn create_token(
     reference: Option<&str>,
     now: DateTime<Utc>,
 ) -> Result<CreatedToken, CreateTokenError> {
-    if !(1..=200).contains(&new.name.chars().count()) {
+    if !(1..=200).contains(&new.name.chars().count()) || new.name.chars().any(char::is_control) {
         return Err(CreateTokenError::Name);
     }
-    if new.expires_at.is_some_and(|end| end <= now) {
-        return Err(CreateTokenError::ExpiresInThePast);
+    if new.expires_at.is_some_and(|end| end <= now || end.year() > 9999) {
+        return Err(CreateTokenError::Expiry);
     }
     let mut scopes = new.scopes;
     scopes.sort();

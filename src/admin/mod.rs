@@ -20,6 +20,7 @@
 //! that never was; an idempotency key is remembered in the transaction of its change, and never a secret with it.
 
 pub mod access;
+pub mod api;
 mod author;
 mod body;
 mod create_token;

@@ -143,19 +143,23 @@ pub(crate) async fn find(db: &PgPool, id: TokenId) -> Result<Option<TokenRow>, F
     Ok(row.map(Stored::row))
 }
 
-/// Ends a token. `None`: there is none; `Some(false)`: it had been revoked before.
-pub(crate) async fn revoke(conn: &mut PgConnection, id: TokenId, now: DateTime<Utc>) -> Result<Option<bool>, Fault> {
-    let row = sqlx::query_scalar!("select revoked_at from tokens where id = $1 for update", id.uuid())
+/// A token that is revoked now, or was before.
+pub(crate) struct Revoked {
+    pub client: Option<ClientId>,
+    pub is_new: bool,
+}
+
+/// Ends a token; `None` when there is none.
+pub(crate) async fn revoke(conn: &mut PgConnection, id: TokenId, now: DateTime<Utc>) -> Result<Option<Revoked>, Fault> {
+    let row = sqlx::query!("select client_id, revoked_at from tokens where id = $1 for update", id.uuid())
         .fetch_optional(&mut *conn)
         .await?;
-    match row {
-        None => Ok(None),
-        Some(Some(_)) => Ok(Some(false)),
-        Some(None) => {
-            sqlx::query!("update tokens set revoked_at = $2 where id = $1", id.uuid(), now).execute(conn).await?;
-            Ok(Some(true))
-        }
+    let Some(row) = row else { return Ok(None) };
+    let is_new = row.revoked_at.is_none();
+    if is_new {
+        sqlx::query!("update tokens set revoked_at = $2 where id = $1", id.uuid(), now).execute(conn).await?;
     }
+    Ok(Some(Revoked { client: row.client_id.map(ClientId::from), is_new }))
 }
 
 struct Stored {

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     admin::{Author, Invalid, difference},
     audit::Values,
+    fault::Fault,
     ids::{ClientId, SublicenseId},
 };
 
@@ -126,4 +127,16 @@ pub async fn delete_sublicense(
     let facts = json!({ "slug": sublicense.slug });
     author.record(conn, client, "sublicense.deleted", id.to_string(), facts, None).await?;
     Ok(())
+}
+
+/// The sublicense that has this slug; a declarative file knows sublicenses by it.
+pub async fn find_sublicense(
+    conn: &mut PgConnection,
+    client: ClientId,
+    slug: &str,
+) -> Result<Option<Sublicense>, Fault> {
+    match sublicenses::find_by_slug(conn, client, slug).await? {
+        Some(id) => sublicenses::find(conn, client, id).await,
+        None => Ok(None),
+    }
 }

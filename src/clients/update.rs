@@ -39,6 +39,11 @@ pub async fn update(
     store::find(conn, client).await?.ok_or(ClientError::NotFound)
 }
 
+/// One client as it is now.
+pub async fn find(conn: &mut PgConnection, client: ClientId) -> Result<Option<Client>, Fault> {
+    store::find(conn, client).await
+}
+
 /// Writes what differs.
 pub(super) async fn write(
     conn: &mut PgConnection,

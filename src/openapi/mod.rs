@@ -22,9 +22,9 @@ use utoipa::{
 };
 
 use crate::{
-    admin::{ApiRoutes, Permission, access::SECURITY_SCHEME},
+    admin::{self, ApiRoutes, Permission, access::SECURITY_SCHEME},
     app::App,
-    clients, connections,
+    clients, connections, content,
     http::{
         Problem,
         problem::{FieldProblem, ProblemDetails},
@@ -51,7 +51,11 @@ Unknown and read-only fields are refused. Another client's id answers as one tha
 
 /// Every part's routes, with who may call them.
 pub fn routes() -> ApiRoutes {
-    ApiRoutes::new().merge(clients::api::routes()).merge(connections::routes())
+    ApiRoutes::new()
+        .merge(clients::api::routes())
+        .merge(connections::routes())
+        .merge(content::api::routes())
+        .merge(admin::api::routes())
 }
 
 /// The document, generated from the routes.
