@@ -10,7 +10,7 @@
 //! The minute is counted by each replica for itself: a fleet of N sends at most N requests a minute, and no sign-in pays
 //! a round trip to Redis for it.
 
-use std::sync::Arc;
+use std::{ops::RangeInclusive, sync::Arc};
 
 use arc_swap::ArcSwapOption;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -32,8 +32,8 @@ use crate::{
 const MAX_BYTES: usize = 512 << 10;
 /// The most keys that a set may hold.
 const MAX_KEYS: usize = 100;
-/// A modulus of 2048 bits: NIST SP 800-131A allows no less.
-const MIN_RSA_BYTES: usize = 256;
+/// From 2048 bits, the least that NIST SP 800-131A allows, to 4096, the most that the library verifies.
+const RSA_BYTES: RangeInclusive<usize> = 256..=512;
 /// Key sets of this many connections are remembered, about 2 KB each.
 const MAX_CACHED: u64 = 5_000;
 
@@ -54,7 +54,7 @@ pub enum JwksError {
     #[error("the provider publishes more than {MAX_KEYS} keys")]
     TooMany,
     #[error(
-        "the provider publishes no key that can check a signature: RSA of at least 2048 bits, P-256, P-384 or Ed25519"
+        "the provider publishes no key that can check a signature: RSA of 2048 to 4096 bits, P-256, P-384 or Ed25519"
     )]
     NoneUsable,
 }
@@ -119,7 +119,7 @@ fn algs_of(key: &Value) -> Vec<IdTokenAlg> {
         return Vec::new();
     }
     let mut algs = match (text("kty"), text("crv")) {
-        (Some("RSA"), _) if length("n") >= MIN_RSA_BYTES => vec![Rs256, Rs384, Rs512, Ps256, Ps384, Ps512],
+        (Some("RSA"), _) if RSA_BYTES.contains(&length("n")) => vec![Rs256, Rs384, Rs512, Ps256, Ps384, Ps512],
         (Some("EC"), Some("P-256")) => vec![Es256],
         (Some("EC"), Some("P-384")) => vec![Es384],
         (Some("OKP"), Some("Ed25519")) => vec![EdDsa],
@@ -289,6 +289,7 @@ mod tests {
             private,
             encryption,
             rsa("weak", 128),
+            rsa("slow", 2048),
             json!({"kty": "oct", "kid": "shared", "k": "c2VjcmV0"}),
             json!({"kty": "EC", "crv": "secp256k1", "x": "AA", "y": "AA"}),
             json!({"kty": "AKP", "alg": "ML-DSA-44", "pub": "AA"}),

@@ -14,9 +14,11 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::address;
 
+/// The addresses of one name, on their way.
+pub type LookingUp = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
+
 /// How a name becomes addresses.
-pub type Lookup =
-    Arc<dyn Fn(String) -> Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>> + Send + Sync>;
+pub type Lookup = Arc<dyn Fn(String) -> LookingUp + Send + Sync>;
 
 /// The system's resolver.
 pub(super) fn system_lookup() -> Lookup {

@@ -163,6 +163,8 @@ impl OidcError {
     /// Which side must fix it.
     pub fn fix_side(&self) -> FixSide {
         match self {
+            // Any error but a code that is used up or too old is about how we are registered.
+            Self::TokenRefused { error, .. } if error != "invalid_grant" => FixSide::Admin,
             Self::Refused(_)
             | Self::ClientAuthentication { .. }
             | Self::Algorithm { .. }

@@ -131,3 +131,53 @@ const fn library_alg(alg: IdTokenAlg) -> CoreJwsSigningAlgorithm {
         IdTokenAlg::EdDsa => CoreJwsSigningAlgorithm::EdDsa,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use idp_fixtures::{
+        oidc::jose::{Algorithm, SigningKey},
+        sign::{KeyKind, shared},
+    };
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn key(algorithm: Algorithm, kind: KeyKind) -> (SigningKey, KeySet) {
+        let key = SigningKey::new(algorithm, shared(kind, "fixture OpenID provider").unwrap()).unwrap();
+        let set = KeySet::read(json!({"keys": [key.jwk().unwrap()]}).to_string().as_bytes()).unwrap();
+        (key, set)
+    }
+
+    fn verified(token: &str, keys: &KeySet) -> Result<Signed, OidcError> {
+        Jws::read(token, &[IdTokenAlg::Es256, IdTokenAlg::EdDsa])?.verified(keys)
+    }
+
+    #[test]
+    fn a_token_with_any_character_changed_added_or_taken_away_is_refused() {
+        for (algorithm, kind) in [(Algorithm::Es256, KeyKind::P256), (Algorithm::EdDsa, KeyKind::Ed25519)] {
+            let (key, keys) = key(algorithm, kind);
+            let token = key.token(json!({"sub": "grace", "nonce": "n"}).as_object().unwrap()).unwrap();
+            assert_eq!(verified(&token, &keys).unwrap().payload["sub"], "grace");
+            for at in 0..token.len() {
+                let (before, rest) = token.split_at(at);
+                let (here, after) = rest.split_at(1);
+                let other = if here == "A" { "B" } else { "A" };
+                for changed in
+                    [format!("{before}{other}{after}"), format!("{before}{after}"), format!("{before}{other}{rest}")]
+                {
+                    assert!(verified(&changed, &keys).is_err(), "{algorithm:?} {at}");
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_is_no_token_is_taken_for_one(text in "[A-Za-z0-9_.-]{0,200}", noise in any::<String>()) {
+            let (_, keys) = key(Algorithm::Es256, KeyKind::P256);
+            prop_assert!(verified(&text, &keys).is_err());
+            prop_assert!(verified(&noise, &keys).is_err());
+        }
+    }
+}
