@@ -8,6 +8,7 @@
 //! | `browser.rs` | `Browser`: cookies, `SameSite`, origins, forms, redirects one at a time |
 //! | `html.rs` | forms and text of a page |
 //! | `admin.rs` | `Admin`: API calls with a token |
+//! | `scene.rs` | a client, its connection and a fixture identity provider, made over the API |
 //! | `logs.rs` | what the process logged |
 //! | `peers.rs` | identity providers that nobody here wrote |
 //! | `flaky.rs` | `Flaky`: a proxy that cuts, stalls and restores a server |
@@ -21,6 +22,7 @@ mod flaky;
 mod html;
 mod logs;
 mod peers;
+mod scene;
 mod stage;
 
 pub use admin::{Admin, Reply};
@@ -30,3 +32,4 @@ pub use flaky::Flaky;
 pub use html::Form;
 pub use logs::log_text;
 pub use peers::Peer;
+pub use scene::{SamlScene, merge};
