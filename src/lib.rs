@@ -20,15 +20,16 @@ pub mod http;
 // Domains.
 pub mod audit;
 pub mod claims;
-pub mod clients;
 // The admin API's callers.
 pub mod admin;
+pub mod clients;
 pub mod connections;
 pub mod learners;
 pub mod access;
 pub mod sessions;
 pub mod content;
 pub mod login;
+pub mod jobs;
 // What binds it all together.
 pub mod openapi;
 pub mod router;

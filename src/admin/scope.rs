@@ -47,6 +47,7 @@ pub struct ClientScope<P> {
     pub now: DateTime<Utc>,
     pub reference: Reference,
     is_operator: bool,
+    permissions: Vec<Permission>,
     permission: PhantomData<fn() -> P>,
 }
 
@@ -86,6 +87,11 @@ impl<P> ClientScope<P> {
     /// Whether the token is bound to no client.
     pub const fn is_operator(&self) -> bool {
         self.is_operator
+    }
+
+    /// Whether the caller's own token holds a permission.
+    pub fn holds(&self, permission: Permission) -> bool {
+        self.permissions.contains(&permission)
     }
 
     /// Refuses a client's own token where only an operator may write; `pointer` is the field, as a JSON pointer.
@@ -292,6 +298,7 @@ impl<P: Grants> FromRequestParts<App> for ClientScope<P> {
             now: caller.now,
             reference: caller.reference,
             is_operator: caller.bound_to.is_none(),
+            permissions: caller.permissions,
             permission: PhantomData,
         })
     }

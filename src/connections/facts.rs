@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use super::{
+    discovery::Provider,
     model::{IdpInitiated, Jit, Status},
     saml_metadata::{IdpMetadata, TrustedCertificate},
     settings::{OidcSettings, SamlSettings},
@@ -57,7 +58,7 @@ pub struct SamlFacts {
 pub struct OidcFacts {
     pub config: OidcSettings,
     /// The discovery document as last read.
-    pub discovery: serde_json::Value,
+    pub discovery: Arc<Provider>,
     secret_sealed: Option<Vec<u8>>,
     place: String,
 }
@@ -104,6 +105,7 @@ impl ConnectionFacts {
             (Protocol::Saml, Some(idp)) => saml = Some(SamlFacts::read(row.config, idp)?),
             (Protocol::Oidc, Some(discovery)) => {
                 let config = serde_json::from_value(row.config)?;
+                let discovery = Arc::new(serde_json::from_value(discovery)?);
                 let place = secret_place(row.client_id, row.id);
                 oidc = Some(OidcFacts { config, discovery, secret_sealed: row.secret_sealed, place });
             }

@@ -1,7 +1,5 @@
 //! Our side of an OpenID Connect connection, put together from the connection's facts.
 
-use std::sync::Arc;
-
 use super::{
     oidc::{ClientAuth, ClientKey, RelyingParty, ResponseMode},
     reason::{Reason, Stop},
@@ -15,11 +13,10 @@ use crate::{
 /// The relying party of a connection; secrets and keys are opened here and dropped with it.
 pub async fn of(app: &App, connection: &ConnectionFacts) -> Result<RelyingParty, Stop> {
     let facts = connection.oidc.as_ref().ok_or_else(Reason::connection_closed)?;
-    let provider = serde_json::from_value(facts.discovery.clone()).map_err(Fault::from)?;
     Ok(RelyingParty {
         connection: connection.id,
         issuer: facts.config.issuer.clone(),
-        provider: Arc::new(provider),
+        provider: facts.discovery.clone(),
         client_id: facts.config.client_id.clone(),
         redirect_uri: connections::urls::redirect_uri(&app.settings, connection.id),
         auth: auth(app, connection, facts).await?,

@@ -1,0 +1,39 @@
+//! Removes what has served its time, a bounded number of rows at once, so that no turn holds many locks.
+
+use chrono::{DateTime, Utc};
+
+use super::store;
+use crate::{admin, app::App, fault::Fault};
+
+/// Rows in one statement.
+const BATCH: i64 = 500;
+/// Statements of one kind in one turn; what is left waits for the next.
+const BATCHES: usize = 20;
+
+/// How many rows one turn removed or emptied.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cleaned {
+    pub claims: u64,
+    pub assertions: u64,
+    pub idempotency_keys: u64,
+}
+
+/// Empties the sealed claims of attempts whose days are over, and removes used assertions that have expired and
+/// idempotency keys of more than a day ago.
+pub async fn clean(app: &App, now: DateTime<Utc>) -> Result<Cleaned, Fault> {
+    let mut cleaned = Cleaned::default();
+    for _ in 0..BATCHES {
+        let mut conn = app.db.acquire().await?;
+        let claims = store::empty_claims(&mut conn, now, BATCH).await?;
+        let assertions = store::remove_assertions(&mut conn, now, BATCH).await?;
+        let idempotency_keys = admin::forget_old(&mut conn, now, BATCH).await?;
+        cleaned.claims += claims;
+        cleaned.assertions += assertions;
+        cleaned.idempotency_keys += idempotency_keys;
+        let is_full = |count: u64| i64::try_from(count).is_ok_and(|count| count >= BATCH);
+        if !is_full(claims) && !is_full(assertions) && !is_full(idempotency_keys) {
+            break;
+        }
+    }
+    Ok(cleaned)
+}

@@ -1,0 +1,63 @@
+//! What is done by nobody's request: identity providers are read again when their time has come, and what has served
+//! its time is removed.
+//!
+//! | job | every | how replicas share it |
+//! |---|---|---|
+//! | refresh of metadata and discovery | 20 s | each claims rows with a lease (`for update skip locked`) |
+//! | removal of sealed claims, used assertions, idempotency keys | 60 s | in small batches; two replicas that meet skip each other's rows |
+//!
+//! Invariants: no job needs another, a leader, or an order; one that fails is tried again at its next turn, and the
+//! others go on.
+
+mod clean;
+mod store;
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{app::App, connections, fault::Fault};
+
+pub use clean::{Cleaned, clean};
+
+const REFRESH_EVERY: Duration = Duration::from_secs(20);
+const CLEAN_EVERY: Duration = Duration::from_secs(60);
+/// Identity providers that one replica reads in one turn.
+const REFRESH_BATCH: i64 = 32;
+
+/// Runs every job until `stop`. What is under way then comes to its end.
+pub async fn run(app: App, stop: CancellationToken) {
+    tokio::join!(refresh(&app, &stop), remove(&app, &stop));
+}
+
+async fn refresh(app: &App, stop: &CancellationToken) {
+    let mut turns = turns(app, REFRESH_EVERY);
+    while stop.run_until_cancelled(turns.tick()).await.is_some() {
+        tell("refresh", connections::refresh_due(app, app.clock.now(), REFRESH_BATCH).await.map(|_| ()));
+    }
+}
+
+async fn remove(app: &App, stop: &CancellationToken) {
+    let mut turns = turns(app, CLEAN_EVERY);
+    while stop.run_until_cancelled(turns.tick()).await.is_some() {
+        tell("clean", clean(app, app.clock.now()).await.map(|_| ()));
+    }
+}
+
+/// Turns that begin at a random moment, so that replicas started together do not all ask at once.
+fn turns(app: &App, every: Duration) -> tokio::time::Interval {
+    let share = u32::from(u8::from_be_bytes(app.entropy.bytes()));
+    let mut turns = tokio::time::interval_at(tokio::time::Instant::now() + every * share / 255, every);
+    turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    turns
+}
+
+fn tell(job: &'static str, outcome: Result<(), Fault>) {
+    let result = if outcome.is_ok() { "done" } else { "failed" };
+    metrics::counter!("usher_job_turns_total", "job" => job, "result" => result).increment(1);
+    match outcome {
+        Ok(()) => {}
+        Err(fault) if fault.is_passing() => tracing::warn!(job, error = %fault, "a job waits for a dependency"),
+        Err(fault) => tracing::error!(job, error = %fault, "a job failed"),
+    }
+}
