@@ -122,11 +122,15 @@ pub fn text_of<'a>(bytes: &'a [u8], limits: &Limits) -> Result<&'a str, XmlFault
     }
     let text = std::str::from_utf8(bytes).map_err(|_| XmlFault::Encoding)?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let control = |b: u8| b < 0x20 && !matches!(b, b'\t' | b'\n' | b'\r');
-    if text.bytes().any(control) || text.contains(['\u{fffe}', '\u{ffff}']) {
-        return Err(XmlFault::Malformed("a control character"));
+    if has_forbidden_character(text.as_bytes()) { Err(XmlFault::Malformed("a control character")) } else { Ok(text) }
+}
+
+/// XML 1.0, 2.2: control characters, U+FFFE and U+FFFF (`EF BF BE` and `EF BF BF`), looked for in bytes because every response pays for it.
+fn has_forbidden_character(text: &[u8]) -> bool {
+    if text.iter().any(|b| *b < 0x20 && !matches!(b, b'\t' | b'\n' | b'\r')) {
+        return true;
     }
-    Ok(text)
+    text.contains(&0xef) && text.windows(3).any(|w| matches!(w, [0xef, 0xbf, 0xbe | 0xbf]))
 }
 
 /// Walks one document to its end. `inherited` are namespaces in scope around it (for a decrypted fragment);
@@ -450,7 +454,7 @@ mod tests {
         for text in [
             "", " ", "a", "<a>", "<a></b>", "<a/><b/>", "<a/>x", "x<a/>", "<a/>&amp;", "<a></a", "<a", "<a/><!--", "<a x='1' x='2'/>",
             "<a x='1'y='2'/>", "<a x=1/>", "<a x/>", "<a x='<'/>", "<a x='&b;'/>", "<a>&b;</a>", "<a>&</a>", "<a>&#0;</a>", "<a>&#xFFFE;</a>",
-            "<a>&#x110000;</a>", "<a>]]></a>", "<a>\u{1}</a>", "<a>\0</a>", "<p:a/>", "<a p:x='1'/>", "<a xmlns:p=''/>", "<a xmlns:xml='urn:x'/>",
+            "<a>&#x110000;</a>", "<a>]]></a>", "<a>\u{1}</a>", "<a>\u{ffff}</a>", "<a>\0</a>", "<p:a/>", "<a p:x='1'/>", "<a xmlns:p=''/>", "<a xmlns:xml='urn:x'/>",
             "<a xmlns='http://www.w3.org/2000/xmlns/'/>", "<a xmlns:xmlns='urn:x'/>", "<a xmlns='u:' xmlns='v:'/>", "<a xmlns='relative'/>", "<a xmlns='urn:a b'/>", "<a xmlns='http://h:p/'/>", "<a xmlns='urn:%zz'/>", "<a xmlns='urn&#58;x'/>",
             "<a xmlns:p='u:' xmlns:q='u:' p:x='' q:x=''/>", "<a:b:c xmlns:a='u:'/>", "<1a/>", "<é/>", "< a/>", "<a/ >", "<a / >",
             " <?xml version='1.0'?><a/>", "<?xml version='1.1'?><a/>", "<?xml?><a/>", "<?xml version='1.0' encoding='latin1'?><a/>",

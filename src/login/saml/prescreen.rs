@@ -1,6 +1,8 @@
 //! The structure that a response must have before the signature engine may see it: one assertion, signatures in their places,
 //! each covering its own parent by the one allowed recipe. Reads nothing for identity; what it notes of the outer Response may only refuse.
 
+use std::collections::HashSet;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::{
@@ -11,7 +13,7 @@ use crate::connections::saml_metadata::xml::{self, Binding, Limits, StartTag, Vi
 
 /// Limits of a response: 256 KB hold about two thousand groups.
 pub(super) const LIMITS: Limits =
-    Limits { bytes: 256 * 1024, depth: 64, attributes_per_tag: 64, elements: 20_000, namespaces_in_scope: 128, comments_allowed: false };
+    Limits { bytes: 256 * 1024, depth: 64, attributes_per_tag: 64, elements: 20_000, namespaces_in_scope: 64, comments_allowed: false };
 const MAX_ATTRIBUTES: usize = 500;
 const MAX_VALUES: usize = 6_000;
 
@@ -122,7 +124,7 @@ struct Screen {
     envelope: Envelope,
     /// Names of the children already seen of the Response and of the Assertion, where one is all there may be.
     seen: Vec<(Signed, String)>,
-    ids: Vec<String>,
+    ids: HashSet<String>,
     assertion_id: Option<String>,
     assertions: usize,
     is_encrypted: bool,
@@ -202,10 +204,9 @@ impl Screen {
             if !attribute.namespace.is_empty() || found.is_some() || !is_ncname(attribute.raw) {
                 return Err(SamlError::Structure("an ID attribute that is doubled, prefixed or not a name"));
             }
-            if self.ids.iter().any(|known| known == attribute.raw) {
+            if !self.ids.insert(attribute.raw.to_owned()) {
                 return Err(SamlError::Structure("two elements have the same ID"));
             }
-            self.ids.push(attribute.raw.to_owned());
             found = Some(attribute.raw.to_owned());
         }
         Ok(found)
