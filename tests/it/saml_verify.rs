@@ -1,5 +1,5 @@
-//! What `verify_response` accepts: the matrix of signers, algorithms, ciphers and shapes that identity providers really use.
-//! Responses are made by `idp-fixtures`; whatever is accepted must be accepted by bergshamra too.
+//! What `verify_response` accepts: the matrix of signers, algorithms, ciphers and shapes that identity providers
+//! really use. Responses are made by `idp-fixtures`; whatever is accepted must be accepted by bergshamra too.
 
 use bergshamra::{DsigContext, KeysManager, keys::loader::load_x509_cert_pem, verify_all};
 use chrono::{DateTime, Duration, Utc};
@@ -7,11 +7,14 @@ use idp_fixtures::{
     clock::now,
     saml::{Attribute, NameId, PERSISTENT_FORMAT, ResponseBuilder, TRANSIENT_FORMAT, Value},
     sign::{
-        ALGORITHMS, DataEncryption, DigestAlgorithm, Encryption, KeyInfo, KeyKind, KeyPair, KeyTransport, SignatureAlgorithm, Signing, shared,
+        ALGORITHMS, DataEncryption, DigestAlgorithm, Encryption, KeyInfo, KeyKind, KeyPair, KeyTransport,
+        SignatureAlgorithm, Signing, shared,
     },
 };
 use usher::login::{
-    saml::{DecryptionKey, Expectation, InResponseTo, SamlError, TrustedCertificate, VerifiedAssertion, verify_response},
+    saml::{
+        DecryptionKey, Expectation, InResponseTo, SamlError, TrustedCertificate, VerifiedAssertion, verify_response,
+    },
     trail::Trail,
 };
 
@@ -81,7 +84,9 @@ pub fn bergshamra_accepts(xml: &str, keys: &[&KeyPair]) -> bool {
     }
     let context = DsigContext::new(manager);
     let results = verify_all(&context, xml);
-    results.is_ok_and(|all| !all.is_empty() && all.iter().all(|result| result.is_valid() && result.all_reference_digests_verified()))
+    results.is_ok_and(|all| {
+        !all.is_empty() && all.iter().all(|result| result.is_valid() && result.all_reference_digests_verified())
+    })
 }
 
 fn ada(verified: &VerifiedAssertion) {
@@ -158,7 +163,10 @@ fn the_key_before_and_the_key_after_a_rollover_both_open() {
     let next = DecryptionKey::from_pem(&other.private_key_pem().unwrap()).unwrap();
     let both = [next, decryption_keys().remove(0)];
     for recipient in [sp_key(), other] {
-        let built = response(&key).with(|b| b.encryption = Some(Encryption::to(recipient.certificate().clone()))).build().unwrap();
+        let built = response(&key)
+            .with(|b| b.encryption = Some(Encryption::to(recipient.certificate().clone())))
+            .build()
+            .unwrap();
         ada(&accepted(&built.xml, &key, &expected(&certificates, &both)));
     }
 }
@@ -187,7 +195,8 @@ fn old_and_new_certificates_of_any_kind_work_side_by_side_in_any_order() {
 fn response_and_assertion_may_be_signed_by_two_keys_of_one_rollover() {
     let (old, new) = (rsa(), shared(KeyKind::Rsa2048, "rollover").unwrap());
     let certificates = trusted(&[&old, &new]);
-    let xml = response(&old).signed(Some(Signing::with(new.clone())), Some(Signing::with(old.clone()))).build().unwrap().xml;
+    let xml =
+        response(&old).signed(Some(Signing::with(new.clone())), Some(Signing::with(old.clone()))).build().unwrap().xml;
     ada(&verify(&xml, &expected(&certificates, &[])).unwrap());
     assert!(bergshamra_accepts(&xml, &[&old, &new]));
     assert_eq!(verify(&xml, &expected(&certificates[..1], &[])), Err(SamlError::Signature));
@@ -212,7 +221,10 @@ fn sha1_passes_only_by_the_operators_flag() {
     for signing in [Signing::with(key.clone()).algorithm(SignatureAlgorithm::RsaSha1), digest_only] {
         for (on_response, on_assertion) in placements(&signing) {
             let xml = response(&key).signed(on_response, on_assertion).build().unwrap().xml;
-            assert_eq!(verify(&xml, &expected(&certificates, &[])).unwrap_err().code(), "login.saml.signature_algorithm");
+            assert_eq!(
+                verify(&xml, &expected(&certificates, &[])).unwrap_err().code(),
+                "login.saml.signature_algorithm"
+            );
             let flagged = Expectation { allow_sha1: true, ..expected(&certificates, &[]) };
             ada(&verify(&xml, &flagged).unwrap());
         }
@@ -227,10 +239,15 @@ fn prefixes_default_namespaces_and_prefix_lists_make_no_difference() {
         xml.replace("samlp:Response", "Response").replace("xmlns:samlp=", "xmlns:unused=")
     };
     let odd_prefix = |xml: &str| xml.replace("saml:", "a2.0-_:").replace("xmlns:saml=", "xmlns:a2.0-_=");
-    let rewrites: [&dyn Fn(&str) -> String; 3] = [&plain, &odd_prefix, &|xml| format!("\u{feff}<?xml version=\"1.0\" encoding=\"utf-8\"?>\n{xml}\n")];
+    let rewrites: [&dyn Fn(&str) -> String; 3] =
+        [&plain, &odd_prefix, &|xml| format!("\u{feff}<?xml version=\"1.0\" encoding=\"utf-8\"?>\n{xml}\n")];
     for rewrite in rewrites {
         let builder = response(&key);
-        let assertion = builder.sign_assertion(&rewrite(&builder.assertion_xml()).replace('\u{feff}', "").replace("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n", ""));
+        let assertion = builder.sign_assertion(
+            &rewrite(&builder.assertion_xml())
+                .replace('\u{feff}', "")
+                .replace("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n", ""),
+        );
         let assertion = assertion.unwrap();
         let whole = builder.response_around(assertion.trim());
         let whole = if rewrite("x").starts_with('\u{feff}') { rewrite(&whole) } else { whole };
@@ -254,8 +271,16 @@ fn an_encrypted_assertion_may_rely_on_namespaces_declared_outside_it() {
 fn key_info_of_any_content_changes_nothing() {
     let (key, certificates) = (rsa(), trusted(&[&rsa()]));
     let stranger = shared(KeyKind::Rsa2048, "stranger").unwrap();
-    let foreign = format!("<ds:X509Data><ds:X509Certificate>{}</ds:X509Certificate></ds:X509Data>", stranger.certificate_base64().unwrap());
-    for key_info in [KeyInfo::Absent, KeyInfo::Certificate, KeyInfo::Xml("<ds:KeyName>any</ds:KeyName>".to_owned()), KeyInfo::Xml(foreign)] {
+    let foreign = format!(
+        "<ds:X509Data><ds:X509Certificate>{}</ds:X509Certificate></ds:X509Data>",
+        stranger.certificate_base64().unwrap()
+    );
+    for key_info in [
+        KeyInfo::Absent,
+        KeyInfo::Certificate,
+        KeyInfo::Xml("<ds:KeyName>any</ds:KeyName>".to_owned()),
+        KeyInfo::Xml(foreign),
+    ] {
         let signing = Signing { key_info, ..Signing::with(key.clone()) };
         let xml = response(&key).signed(None, Some(signing)).build().unwrap().xml;
         ada(&accepted(&xml, &key, &expected(&certificates, &[])));
@@ -285,29 +310,39 @@ fn values_keep_their_text_whatever_it_holds() {
     let verified = accepted(&xml, &key, &expected(&certificates, &[]));
     let values: Vec<(&str, Vec<&str>)> =
         verified.attributes.iter().map(|a| (a.name.as_str(), a.values.iter().map(String::as_str).collect())).collect();
-    assert_eq!(values, [
-        ("nil", vec![]),
-        ("odd", vec!["", "a,b;c", "padded", "<&>\"'", "Ünï çödé 🦀", "a\u{a0}b"]),
-        ("eptid", vec!["targeted-id"]),
-        ("urn:oid:2.5.4.42", vec!["Ada"]),
-        ("Role", vec!["one"]),
-        ("Role", vec!["two"]),
-        ("escaped", vec!["A&\r\nb"]),
-        ("other markup", vec![]),
-    ]);
+    assert_eq!(
+        values,
+        [
+            ("nil", vec![]),
+            ("odd", vec!["", "a,b;c", "padded", "<&>\"'", "Ünï çödé 🦀", "a\u{a0}b"]),
+            ("eptid", vec!["targeted-id"]),
+            ("urn:oid:2.5.4.42", vec!["Ada"]),
+            ("Role", vec!["one"]),
+            ("Role", vec!["two"]),
+            ("escaped", vec!["A&\r\nb"]),
+            ("other markup", vec![]),
+        ]
+    );
     assert_eq!(verified.attributes[3].friendly_name.as_deref(), Some("givenName"));
 }
 
 #[test]
 fn an_attribute_can_stand_for_the_subject_when_the_name_id_is_transient_or_absent() {
     let (key, certificates) = (rsa(), trusted(&[&rsa()]));
-    let by_attribute = Expectation { subject_attribute: Some("urn:oasis:names:tc:SAML:attribute:subject-id"), ..expected(&certificates, &[]) };
-    let base = response(&key).with(|b| b.attributes.push(Attribute::new("urn:oasis:names:tc:SAML:attribute:subject-id", ["ada@acme.example"])));
+    let by_attribute = Expectation {
+        subject_attribute: Some("urn:oasis:names:tc:SAML:attribute:subject-id"),
+        ..expected(&certificates, &[])
+    };
+    let base = response(&key).with(|b| {
+        b.attributes.push(Attribute::new("urn:oasis:names:tc:SAML:attribute:subject-id", ["ada@acme.example"]))
+    });
     for name_id in [Some(NameId::of(TRANSIENT_FORMAT, "_x1")), None, Some(NameId::of(PERSISTENT_FORMAT, "p1"))] {
         let xml = base.clone().with(|b| b.name_id = name_id).build().unwrap().xml;
         assert_eq!(accepted(&xml, &key, &by_attribute).subject, "ada@acme.example");
     }
-    let twice = base.with(|b| b.attributes.push(Attribute::new("urn:oasis:names:tc:SAML:attribute:subject-id", ["eve@acme.example"])));
+    let twice = base.with(|b| {
+        b.attributes.push(Attribute::new("urn:oasis:names:tc:SAML:attribute:subject-id", ["eve@acme.example"]))
+    });
     assert_eq!(verify(&twice.build().unwrap().xml, &by_attribute).unwrap_err().code(), "login.saml.subject_attribute");
     let missing = response(&key).build().unwrap().xml;
     assert_eq!(verify(&missing, &by_attribute).unwrap_err().code(), "login.saml.subject_attribute");

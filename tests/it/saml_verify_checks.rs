@@ -1,4 +1,5 @@
-//! Each check of SAML's meaning refuses its own fault: a response that differs from an accepted one in that one thing only.
+//! Each check of SAML's meaning refuses its own fault: a response that differs from an accepted one in that one thing
+//! only.
 
 use chrono::Duration;
 use idp_fixtures::{
@@ -92,12 +93,20 @@ fn a_signed_response_must_name_its_issuer_and_an_unsigned_one_may_leave_it_out()
 
 #[test]
 fn any_status_but_success_is_refused_and_named() {
-    let failed = |code: &str, sub: Option<&str>| Status { code: code.into(), sub_code: sub.map(str::to_owned), message: Some("No\u{7f} user".into()) };
+    let failed = |code: &str, sub: Option<&str>| Status {
+        code: code.into(),
+        sub_code: sub.map(str::to_owned),
+        message: Some("No\u{7f} user".into()),
+    };
     refused_however_signed(|b| b.status = None, "login.saml.status");
-    refused_however_signed(|b| b.status.as_mut().unwrap().code = "urn:oasis:names:tc:SAML:2.0:status:Responder".into(), "login.saml.status");
+    refused_however_signed(
+        |b| b.status.as_mut().unwrap().code = "urn:oasis:names:tc:SAML:2.0:status:Responder".into(),
+        "login.saml.status",
+    );
     refused_however_signed(|b| b.status.as_mut().unwrap().code = String::new(), "login.saml.status");
     let certificates = trusted(&[&rsa()]);
-    let status = failed("urn:oasis:names:tc:SAML:2.0:status:Responder", Some("urn:oasis:names:tc:SAML:2.0:status:AuthnFailed"));
+    let status =
+        failed("urn:oasis:names:tc:SAML:2.0:status:Responder", Some("urn:oasis:names:tc:SAML:2.0:status:AuthnFailed"));
     let xml = response(&rsa()).with(|b| b.status = Some(status)).response_around("");
     let error = verify(&xml, &expected(&certificates, &[])).unwrap_err();
     assert_eq!(error, SamlError::Status { status: "Responder/AuthnFailed".into(), message: " (No user)".into() });
@@ -121,16 +130,29 @@ fn destination_is_this_address_and_may_be_absent_only_when_it_is_unsigned() {
         if base.sign_response.is_some() {
             refused(&base, &expected(&certificates, &ours), |b| b.destination = None, "login.saml.destination");
         } else {
-            accepted(&base.with(|b| b.destination = None).build().unwrap().xml, &rsa(), &expected(&certificates, &ours));
+            accepted(
+                &base.with(|b| b.destination = None).build().unwrap().xml,
+                &rsa(),
+                &expected(&certificates, &ours),
+            );
         }
     }
 }
 
 #[test]
 fn recipient_is_exactly_this_address() {
-    refused_however_signed(|b| confirmation(b).recipient = Some("https://usher.example/saml/con_2/acs".into()), "login.saml.recipient");
-    refused_however_signed(|b| confirmation(b).recipient = Some("https://usher.example/saml/con_1/ACS".into()), "login.saml.recipient");
-    refused_however_signed(|b| confirmation(b).recipient = Some("http://usher.example/saml/con_1/acs".into()), "login.saml.recipient");
+    refused_however_signed(
+        |b| confirmation(b).recipient = Some("https://usher.example/saml/con_2/acs".into()),
+        "login.saml.recipient",
+    );
+    refused_however_signed(
+        |b| confirmation(b).recipient = Some("https://usher.example/saml/con_1/ACS".into()),
+        "login.saml.recipient",
+    );
+    refused_however_signed(
+        |b| confirmation(b).recipient = Some("http://usher.example/saml/con_1/acs".into()),
+        "login.saml.recipient",
+    );
     refused_however_signed(|b| confirmation(b).recipient = None, "login.saml.recipient");
 }
 
@@ -148,17 +170,28 @@ fn an_unsolicited_response_claims_no_request() {
     let unsolicited = Expectation { in_response_to: InResponseTo::Unsolicited, ..expected(&certificates, &[]) };
     let base = response(&rsa()).unsolicited();
     refused(&base, &unsolicited, |b| b.in_response_to = Some(REQUEST.into()), "login.saml.unexpected_in_response_to");
-    refused(&base, &unsolicited, |b| confirmation(b).in_response_to = Some(REQUEST.into()), "login.saml.unexpected_in_response_to");
+    refused(
+        &base,
+        &unsolicited,
+        |b| confirmation(b).in_response_to = Some(REQUEST.into()),
+        "login.saml.unexpected_in_response_to",
+    );
     let solicited = expected(&certificates, &[]);
     assert_eq!(verify(&base.build().unwrap().xml, &solicited), Err(SamlError::InResponseTo));
 }
 
 #[test]
 fn every_audience_restriction_names_us_and_there_is_one() {
-    refused_however_signed(|b| conditions(b).audiences = vec![vec!["https://other.example".into()]], "login.saml.audience");
+    refused_however_signed(
+        |b| conditions(b).audiences = vec![vec!["https://other.example".into()]],
+        "login.saml.audience",
+    );
     refused_however_signed(|b| conditions(b).audiences.clear(), "login.saml.audience");
     refused_however_signed(|b| conditions(b).audiences = vec![vec![]], "login.saml.audience");
-    refused_however_signed(|b| conditions(b).audiences.push(vec!["https://other.example".into()]), "login.saml.audience");
+    refused_however_signed(
+        |b| conditions(b).audiences.push(vec!["https://other.example".into()]),
+        "login.saml.audience",
+    );
     accepted_however_signed(|b| conditions(b).audiences[0].insert(0, "https://other.example".into()));
     accepted_however_signed(|b| {
         let ours = conditions(b).audiences[0].clone();
@@ -169,11 +202,20 @@ fn every_audience_restriction_names_us_and_there_is_one() {
 #[test]
 fn conditions_are_there_known_and_in_time() {
     refused_however_signed(|b| b.conditions = None, "login.saml.conditions");
-    refused_however_signed(|b| conditions(b).extra = "<saml:Condition xsi:type=\"xs:string\"/>".into(), "login.saml.conditions");
+    refused_however_signed(
+        |b| conditions(b).extra = "<saml:Condition xsi:type=\"xs:string\"/>".into(),
+        "login.saml.conditions",
+    );
     refused_however_signed(|b| conditions(b).extra = "<OneTimeUse xmlns=\"urn:x\"/>".into(), "login.saml.conditions");
-    refused_however_signed(|b| conditions(b).not_on_or_after = Some(now() - Duration::seconds(61)), "login.saml.expired");
+    refused_however_signed(
+        |b| conditions(b).not_on_or_after = Some(now() - Duration::seconds(61)),
+        "login.saml.expired",
+    );
     refused_however_signed(|b| conditions(b).not_on_or_after = None, "login.saml.time");
-    refused_however_signed(|b| conditions(b).not_before = Some(now() + Duration::seconds(90)), "login.saml.not_yet_valid");
+    refused_however_signed(
+        |b| conditions(b).not_before = Some(now() + Duration::seconds(90)),
+        "login.saml.not_yet_valid",
+    );
     accepted_however_signed(|b| conditions(b).not_on_or_after = Some(now() - Duration::seconds(30)));
     accepted_however_signed(|b| conditions(b).not_before = Some(now() + Duration::seconds(30)));
     accepted_however_signed(|b| conditions(b).not_before = None);
@@ -184,7 +226,10 @@ fn conditions_are_there_known_and_in_time() {
 #[test]
 fn the_subject_is_confirmed_by_bearer_once_and_in_time() {
     refused_however_signed(|b| b.confirmations.clear(), "login.saml.subject_confirmation");
-    refused_however_signed(|b| confirmation(b).method = "urn:oasis:names:tc:SAML:2.0:cm:holder-of-key".into(), "login.saml.subject_confirmation");
+    refused_however_signed(
+        |b| confirmation(b).method = "urn:oasis:names:tc:SAML:2.0:cm:holder-of-key".into(),
+        "login.saml.subject_confirmation",
+    );
     refused_however_signed(|b| confirmation(b).with_data = false, "login.saml.subject_confirmation");
     refused_however_signed(|b| b.confirmations.push(b.confirmations[0].clone()), "login.saml.subject_confirmation");
     refused_however_signed(
@@ -195,9 +240,15 @@ fn the_subject_is_confirmed_by_bearer_once_and_in_time() {
         },
         "login.saml.subject_confirmation",
     );
-    refused_however_signed(|b| confirmation(b).not_on_or_after = Some(now() - Duration::seconds(61)), "login.saml.expired");
+    refused_however_signed(
+        |b| confirmation(b).not_on_or_after = Some(now() - Duration::seconds(61)),
+        "login.saml.expired",
+    );
     refused_however_signed(|b| confirmation(b).not_on_or_after = None, "login.saml.time");
-    refused_however_signed(|b| confirmation(b).not_before = Some(now() + Duration::seconds(90)), "login.saml.not_yet_valid");
+    refused_however_signed(
+        |b| confirmation(b).not_before = Some(now() + Duration::seconds(90)),
+        "login.saml.not_yet_valid",
+    );
     accepted_however_signed(|b| confirmation(b).not_on_or_after = Some(now() - Duration::seconds(30)));
     accepted_however_signed(|b| confirmation(b).not_before = Some(now() - Duration::seconds(90)));
     accepted_however_signed(|b| confirmation(b).address = Some("192.0.2.1".into()));
@@ -206,10 +257,18 @@ fn the_subject_is_confirmed_by_bearer_once_and_in_time() {
 #[test]
 fn the_skew_is_the_connections() {
     let certificates = trusted(&[&rsa()]);
-    let xml = response(&rsa()).with(|b| confirmation(b).not_on_or_after = Some(now() - Duration::seconds(30))).build().unwrap().xml;
+    let xml = response(&rsa())
+        .with(|b| confirmation(b).not_on_or_after = Some(now() - Duration::seconds(30)))
+        .build()
+        .unwrap()
+        .xml;
     let strict = Expectation { clock_skew: Duration::zero(), ..expected(&certificates, &[]) };
     assert_eq!(verify(&xml, &strict).unwrap_err().code(), "login.saml.expired");
-    let lenient = Expectation { clock_skew: Duration::seconds(300), now: now() + Duration::seconds(200), ..expected(&certificates, &[]) };
+    let lenient = Expectation {
+        clock_skew: Duration::seconds(300),
+        now: now() + Duration::seconds(200),
+        ..expected(&certificates, &[])
+    };
     accepted(&xml, &rsa(), &lenient);
 }
 
@@ -225,7 +284,10 @@ fn the_sign_in_is_stated_once_not_in_the_future_and_its_session_runs() {
     refused_however_signed(|b| b.authn_statements.clear(), "login.saml.authn_statement");
     refused_however_signed(|b| b.authn_statements.push(b.authn_statements[0].clone()), "login.saml.authn_statement");
     refused_however_signed(|b| statement(b).instant = now() + Duration::seconds(90), "login.saml.not_yet_valid");
-    refused_however_signed(|b| statement(b).session_not_on_or_after = Some(now() - Duration::seconds(61)), "login.saml.expired");
+    refused_however_signed(
+        |b| statement(b).session_not_on_or_after = Some(now() - Duration::seconds(61)),
+        "login.saml.expired",
+    );
     accepted_however_signed(|b| statement(b).session_not_on_or_after = Some(now() + Duration::hours(8)));
     accepted_however_signed(|b| statement(b).instant = now() - Duration::hours(20));
     accepted_however_signed(|b| statement(b).session_index = None);
@@ -235,7 +297,12 @@ fn the_sign_in_is_stated_once_not_in_the_future_and_its_session_runs() {
 fn a_fresh_sign_in_is_fresh() {
     let certificates = trusted(&[&rsa()]);
     let forced = Expectation { authn_not_before: Some(now()), ..expected(&certificates, &[]) };
-    refused(&response(&rsa()), &forced, |b| statement(b).instant = now() - Duration::minutes(5), "login.saml.not_fresh");
+    refused(
+        &response(&rsa()),
+        &forced,
+        |b| statement(b).instant = now() - Duration::minutes(5),
+        "login.saml.not_fresh",
+    );
 }
 
 #[test]
@@ -243,7 +310,12 @@ fn the_authentication_context_is_among_those_asked_for() {
     let certificates = trusted(&[&rsa()]);
     let asked = ["urn:mfa".to_owned(), idp_fixtures::saml::PASSWORD_PROTECTED.to_owned()];
     let expectation = Expectation { requested_authn_context: &asked, ..expected(&certificates, &[]) };
-    refused(&response(&rsa()), &expectation, |b| statement(b).class = "urn:oasis:names:tc:SAML:2.0:ac:classes:Password".into(), "login.saml.authn_context");
+    refused(
+        &response(&rsa()),
+        &expectation,
+        |b| statement(b).class = "urn:oasis:names:tc:SAML:2.0:ac:classes:Password".into(),
+        "login.saml.authn_context",
+    );
     refused(&response(&rsa()), &expectation, |b| statement(b).class = String::new(), "login.saml.authn_context");
 }
 
@@ -256,8 +328,14 @@ fn the_name_id_is_there_once_and_fit_to_be_a_name() {
     refused_however_signed(|b| name(b, ""), "login.saml.name_id");
     refused_however_signed(|b| name(b, "   \n"), "login.saml.name_id");
     refused_however_signed(|b| name(b, &"a".repeat(300)), "login.saml.name_id");
-    refused_however_signed(|b| b.name_id.as_mut().unwrap().value = Value::Xml("ada&#xA;@acme.example".into()), "login.saml.name_id");
-    refused_however_signed(|b| b.name_id.as_mut().unwrap().value = Value::Xml("<b>ada</b>@acme.example".into()), "login.saml.name_id");
+    refused_however_signed(
+        |b| b.name_id.as_mut().unwrap().value = Value::Xml("ada&#xA;@acme.example".into()),
+        "login.saml.name_id",
+    );
+    refused_however_signed(
+        |b| b.name_id.as_mut().unwrap().value = Value::Xml("<b>ada</b>@acme.example".into()),
+        "login.saml.name_id",
+    );
     refused_however_signed(|b| b.name_id = Some(NameId::of(TRANSIENT_FORMAT, "_x1")), "login.saml.transient_subject");
     accepted_however_signed(|b| name(b, &"é".repeat(MAX_SUBJECT_CHARS)));
     accepted_however_signed(|b| b.name_id.as_mut().unwrap().format = None);
@@ -278,7 +356,10 @@ fn the_name_id_is_there_once_and_fit_to_be_a_name() {
 fn attributes_are_named() {
     refused_however_signed(|b| b.attributes.push(Attribute::new("", ["x"])), "login.saml.attributes");
     refused_however_signed(|b| b.attributes.push(Attribute::new(&"n".repeat(600), ["x"])), "login.saml.attributes");
-    refused_however_signed(|b| b.attributes = (0..501).map(|n| Attribute::new(&n.to_string(), ["x"])).collect(), "login.saml.attributes");
+    refused_however_signed(
+        |b| b.attributes = (0..501).map(|n| Attribute::new(&n.to_string(), ["x"])).collect(),
+        "login.saml.attributes",
+    );
     accepted_however_signed(|b| b.attributes.clear());
 }
 
@@ -289,7 +370,9 @@ fn times_must_be_times() {
     let assertion = base.assertion_xml();
     let start = assertion.find("NotOnOrAfter=\"").unwrap() + "NotOnOrAfter=\"".len();
     let time = &assertion[start..start + assertion[start..].find('"').unwrap()];
-    for bad in ["", "tomorrow", "2026", "9999-12-31T23:59:59Z", "+262142-01-01T00:00:00Z", "1e9", "2026-13-01T00:00:00Z"] {
+    for bad in
+        ["", "tomorrow", "2026", "9999-12-31T23:59:59Z", "+262142-01-01T00:00:00Z", "1e9", "2026-13-01T00:00:00Z"]
+    {
         let xml = base.build_from(assertion.replace(time, bad)).unwrap().xml;
         assert_eq!(verify(&xml, &expected(&certificates, &[])).unwrap_err().code(), "login.saml.time", "{bad}");
     }

@@ -1,4 +1,5 @@
-//! Whatever is done to a valid response, it is refused or it says the very same: no change of bytes or elements yields another identity.
+//! Whatever is done to a valid response, it is refused or it says the very same: no change of bytes or elements
+//! yields another identity.
 
 use std::ops::Range;
 
@@ -43,11 +44,13 @@ fn change() -> impl Strategy<Value = Change> {
 }
 
 fn elements(xml: &str) -> Vec<Range<usize>> {
-    roxmltree::Document::parse(xml).map_or_else(|_| vec![], |d| d.descendants().filter(|n| n.is_element()).map(|n| n.range()).collect())
+    roxmltree::Document::parse(xml)
+        .map_or_else(|_| vec![], |d| d.descendants().filter(|n| n.is_element()).map(|n| n.range()).collect())
 }
 
 fn texts(xml: &str) -> Vec<Range<usize>> {
-    roxmltree::Document::parse(xml).map_or_else(|_| vec![], |d| d.descendants().filter(|n| n.is_text()).map(|n| n.range()).collect())
+    roxmltree::Document::parse(xml)
+        .map_or_else(|_| vec![], |d| d.descendants().filter(|n| n.is_text()).map(|n| n.range()).collect())
 }
 
 fn apply(xml: Vec<u8>, change: &Change) -> Vec<u8> {
@@ -85,8 +88,12 @@ fn apply(xml: Vec<u8>, change: &Change) -> Vec<u8> {
                 [&whole[..from.start], &whole[from.end..]].concat()
             }
         }
-        Change::ReplaceElement(at, with) if !spans.is_empty() => spliced(at.get(&spans).clone(), &xml[with.get(&spans).clone()]),
-        Change::SwapText(one, other) if !words.is_empty() => spliced(one.get(&words).clone(), &xml[other.get(&words).clone()]),
+        Change::ReplaceElement(at, with) if !spans.is_empty() => {
+            spliced(at.get(&spans).clone(), &xml[with.get(&spans).clone()])
+        }
+        Change::SwapText(one, other) if !words.is_empty() => {
+            spliced(one.get(&words).clone(), &xml[other.get(&words).clone()])
+        }
         _ => xml,
     }
 }

@@ -1,11 +1,11 @@
-//! Responses whose signatures are good and whose structure is not: refused before anything in them is read.
-//! The attack catalogue over HTTP is elsewhere; here each rule of the pre-screen meets the response that breaks it alone.
+//! Responses whose signatures are good and whose structure is not: refused before anything in them is read. The
+//! attack catalogue over HTTP is elsewhere; here each rule of the pre-screen meets the response that breaks it alone.
 
 use idp_fixtures::{
     saml::{NameId, ResponseBuilder, Value},
     sign::{
-        DataEncryption, DigestAlgorithm, ENVELOPED, EXCLUSIVE_C14N, Encryption, KeyInfo, KeyKind, KeyTransport, Reference, SignatureAlgorithm, SignedInfo,
-        Signing, insert_signature, shared, signature_element,
+        DataEncryption, DigestAlgorithm, ENVELOPED, EXCLUSIVE_C14N, Encryption, KeyInfo, KeyKind, KeyTransport,
+        Reference, SignatureAlgorithm, SignedInfo, Signing, insert_signature, shared, signature_element,
     },
 };
 use usher::login::saml::{Expectation, SamlError};
@@ -52,7 +52,15 @@ fn a_second_assertion_is_refused_wherever_it_stands() {
     let in_key_info = signed.replace("</ds:KeyInfo>", &format!("{evil}</ds:KeyInfo>"));
     let around = evil.replace("</saml:Assertion>", &format!("{signed}</saml:Assertion>"));
     let in_advice = evil.replace("</saml:Issuer>", &format!("</saml:Issuer><saml:Advice>{signed}</saml:Advice>"));
-    for content in [format!("{evil}{signed}"), format!("{signed}{evil}"), format!("{in_extensions}{signed}"), in_object, in_key_info, around, in_advice] {
+    for content in [
+        format!("{evil}{signed}"),
+        format!("{signed}{evil}"),
+        format!("{in_extensions}{signed}"),
+        in_object,
+        in_key_info,
+        around,
+        in_advice,
+    ] {
         assert_eq!(code(&base.response_around(&content)), "login.saml.structure", "{content}");
     }
 }
@@ -66,7 +74,10 @@ fn the_signed_response_cannot_be_moved_into_another() {
     for content in [
         format!("<samlp:Extensions>{signed}</samlp:Extensions>{}", evil.assertion_xml()),
         format!("{}{signed}", evil.assertion_xml()),
-        format!("<samlp:Status><samlp:StatusDetail>{signed}</samlp:StatusDetail></samlp:Status>{}", evil.assertion_xml()),
+        format!(
+            "<samlp:Status><samlp:StatusDetail>{signed}</samlp:StatusDetail></samlp:Status>{}",
+            evil.assertion_xml()
+        ),
     ] {
         let wrapped = evil.response_around(&content);
         assert_eq!(code(&wrapped), "login.saml.structure", "{wrapped}");
@@ -101,8 +112,12 @@ fn a_signature_covers_its_own_parent_by_the_one_recipe() {
         vec![ENVELOPED, "http://www.w3.org/2000/09/xmldsig#base64"],
         vec![ENVELOPED, "http://www.w3.org/TR/2001/REC-xml-c14n-20010315"],
     ] {
-        let refused = code(&by_recipe(|s| s.references[0].transforms = transforms.iter().map(|t| (*t).to_owned()).collect()));
-        assert!(matches!(refused, "login.saml.structure" | "login.saml.signature_algorithm"), "{transforms:?} {refused}");
+        let refused =
+            code(&by_recipe(|s| s.references[0].transforms = transforms.iter().map(|t| (*t).to_owned()).collect()));
+        assert!(
+            matches!(refused, "login.saml.structure" | "login.saml.signature_algorithm"),
+            "{transforms:?} {refused}"
+        );
     }
 }
 
@@ -156,7 +171,10 @@ fn digest_and_signature_values_are_exactly_base64_of_their_length() {
         ] {
             let refused = code(&broken(tag, change));
             // A signature as long as no certificate's key is told apart from one that is no signature.
-            assert!(matches!(refused, "login.saml.structure" | "login.saml.document" | "login.saml.key_kind"), "{tag} {refused}");
+            assert!(
+                matches!(refused, "login.saml.structure" | "login.saml.document" | "login.saml.key_kind"),
+                "{tag} {refused}"
+            );
         }
     }
     let other = broken("DigestValue", &|v| format!("{}{}", if v.starts_with('A') { 'B' } else { 'A' }, &v[1..]));
@@ -170,14 +188,24 @@ fn signatures_stand_in_their_places_and_once() {
     let start = both.rfind("<ds:Signature ").unwrap();
     let end = both.rfind("</ds:Signature>").unwrap() + "</ds:Signature>".len();
     let signature = &both[start..end];
-    for (at, what) in [("<saml:Subject>", "before Subject"), ("<saml:NameID", "in Subject"), ("</samlp:Response>", "at the end"), ("<samlp:StatusCode", "in Status")] {
+    for (at, what) in [
+        ("<saml:Subject>", "before Subject"),
+        ("<saml:NameID", "in Subject"),
+        ("</samlp:Response>", "at the end"),
+        ("<samlp:StatusCode", "in Status"),
+    ] {
         let doubled = both.replacen(at, &format!("{signature}{at}"), 1);
         assert_eq!(code(&doubled), "login.saml.structure", "{what}");
     }
-    let outer = &both[both.find("<ds:Signature ").unwrap()..both.find("</ds:Signature>").unwrap() + "</ds:Signature>".len()];
+    let outer =
+        &both[both.find("<ds:Signature ").unwrap()..both.find("</ds:Signature>").unwrap() + "</ds:Signature>".len()];
     let exchanged = both.replace(signature, "@").replace(outer, signature).replace('@', outer);
     assert_eq!(code(&exchanged), "login.saml.structure", "each reference names the other's parent");
-    assert_eq!(code(&both.replace(signature, "")), "login.saml.signature", "the response covers the assertion's signature");
+    assert_eq!(
+        code(&both.replace(signature, "")),
+        "login.saml.signature",
+        "the response covers the assertion's signature"
+    );
 }
 
 #[test]
@@ -205,17 +233,26 @@ fn ids_are_unique_names_of_one_spelling() {
 #[test]
 fn texts_are_whole_no_comment_instruction_cdata_or_entity_splits_them() {
     let certificates = trusted(&[&rsa()]);
-    let split = ["ada@acme.example<!---->.evil.example", "ada@acme.example<?x?>.evil.example", "<![CDATA[ada@acme.example]]>", "ada&nbsp;", "ada&#0;"];
+    let split = [
+        "ada@acme.example<!---->.evil.example",
+        "ada@acme.example<?x?>.evil.example",
+        "<![CDATA[ada@acme.example]]>",
+        "ada&nbsp;",
+        "ada&#0;",
+    ];
     for text in split {
         let base = response(&rsa());
         let in_name = base.clone().with(|b| b.name_id.as_mut().unwrap().value = Value::Xml(text.to_owned()));
         let in_value = base.clone().with(|b| b.attributes[0].values = vec![Value::Xml(text.to_owned())]);
         let in_issuer = base.clone().with(|b| b.assertion_issuer = Some(Value::Xml(text.to_owned())));
         let in_outer_issuer = base.clone().with(|b| b.response_issuer = Some(Value::Xml(text.to_owned())));
-        let in_audience = base.with(|b| b.conditions.as_mut().unwrap().audiences = vec![vec![Value::Xml(text.to_owned())]]);
+        let in_audience =
+            base.with(|b| b.conditions.as_mut().unwrap().audiences = vec![vec![Value::Xml(text.to_owned())]]);
         for builder in [in_name, in_value, in_issuer, in_outer_issuer, in_audience] {
             // Some of these the signing library itself refuses to read; then they go unsigned.
-            let xml = builder.build().map_or_else(|_| builder.clone().signed(None, None).build().unwrap().xml, |built| built.xml);
+            let xml = builder
+                .build()
+                .map_or_else(|_| builder.clone().signed(None, None).build().unwrap().xml, |built| built.xml);
             let refused = verify(&xml, &expected(&certificates, &[])).unwrap_err();
             assert_eq!(refused.code(), "login.saml.document", "{text}");
         }
@@ -253,7 +290,11 @@ fn malformed_and_foreign_documents_are_refused() {
     ] {
         assert_eq!(code(&bad), "login.saml.document", "{}", &bad[..bad.len().min(200)]);
     }
-    for foreign in ["<Response/>".to_owned(), xml.replace("samlp:Response", "samlp:LogoutResponse"), xml.replace("SAML:2.0:protocol", "SAML:1.1:protocol")] {
+    for foreign in [
+        "<Response/>".to_owned(),
+        xml.replace("samlp:Response", "samlp:LogoutResponse"),
+        xml.replace("SAML:2.0:protocol", "SAML:1.1:protocol"),
+    ] {
         assert_eq!(code(&foreign), "login.saml.structure");
     }
 }
@@ -262,10 +303,17 @@ fn malformed_and_foreign_documents_are_refused() {
 fn nothing_unsigned_and_nobody_elses_signature_passes() {
     let stranger = shared(KeyKind::Rsa2048, "stranger").unwrap();
     assert_eq!(code(&eve().build().unwrap().xml), "login.saml.unsigned");
-    let certificate = format!("<ds:X509Data><ds:X509Certificate>{}</ds:X509Certificate></ds:X509Data>", rsa().certificate_base64().unwrap());
+    let certificate = format!(
+        "<ds:X509Data><ds:X509Certificate>{}</ds:X509Certificate></ds:X509Data>",
+        rsa().certificate_base64().unwrap()
+    );
     for key_info in [KeyInfo::Absent, KeyInfo::Certificate, KeyInfo::Xml(certificate)] {
         let signing = Signing { key_info, ..Signing::with(stranger.clone()) };
-        for (on_response, on_assertion) in [(None, Some(signing.clone())), (Some(signing.clone()), None), (Some(signing.clone()), Some(Signing::with(rsa())))] {
+        for (on_response, on_assertion) in [
+            (None, Some(signing.clone())),
+            (Some(signing.clone()), None),
+            (Some(signing.clone()), Some(Signing::with(rsa()))),
+        ] {
             assert_eq!(code(&eve().signed(on_response, on_assertion).build().unwrap().xml), "login.saml.signature");
         }
     }
@@ -283,7 +331,10 @@ fn an_encrypted_assertion_is_signed_itself() {
     let signing = || Some(Signing::with(rsa()));
     good(&response(&rsa()).signed(None, signing()).with(|b| b.encryption = encryption()).build().unwrap().xml);
     assert_eq!(code(&eve().with(|b| b.encryption = encryption()).build().unwrap().xml), "login.saml.unsigned");
-    assert_eq!(code(&eve().signed(signing(), None).with(|b| b.encryption = encryption()).build().unwrap().xml), "login.saml.unsigned");
+    assert_eq!(
+        code(&eve().signed(signing(), None).with(|b| b.encryption = encryption()).build().unwrap().xml),
+        "login.saml.unsigned"
+    );
     let base = response(&rsa());
     let signed = base.sign_assertion(&base.assertion_xml()).unwrap();
     let encrypted = eve().with(|b| b.encryption = encryption()).encrypt_assertion(&eve().assertion_xml()).unwrap();
@@ -323,8 +374,19 @@ fn broken_ciphertexts(xml: &str) -> Vec<String> {
         let start = at + "<xenc:CipherValue>".len();
         let end = start + xml[start..].find('<').unwrap();
         let value = &xml[start..end];
-        let flipped = |at: usize| format!("{}{}{}", &value[..at], if &value[at..=at] == "A" { "B" } else { "A" }, &value[at + 1..]);
-        for changed in [flipped(1), flipped(value.len() / 2), flipped(value.len() - 5), value[4..].to_owned(), value[..32].to_owned(), "AAAA".into(), String::new(), "!".into()] {
+        let flipped = |at: usize| {
+            format!("{}{}{}", &value[..at], if &value[at..=at] == "A" { "B" } else { "A" }, &value[at + 1..])
+        };
+        for changed in [
+            flipped(1),
+            flipped(value.len() / 2),
+            flipped(value.len() - 5),
+            value[4..].to_owned(),
+            value[..32].to_owned(),
+            "AAAA".into(),
+            String::new(),
+            "!".into(),
+        ] {
             all.push(format!("{}{changed}{}", &xml[..start], &xml[end..]));
         }
     }

@@ -1,4 +1,5 @@
-//! An identity provider's certificate: the pinned key that signatures are verified with, and what an admin is told about it.
+//! An identity provider's certificate: the pinned key that signatures are verified with, and what an admin is told
+//! about it.
 
 use std::fmt;
 
@@ -118,7 +119,8 @@ impl TrustedCertificate {
         now > self.not_after
     }
 
-    /// Whether the key is too weak to trust a signature by it: RSA under 2048 bits, or a curve other than P-256, P-384 and P-521.
+    /// Whether the key is too weak to trust a signature by it: RSA under 2048 bits, or a curve other than P-256,
+    /// P-384 and P-521.
     pub fn is_weak(&self) -> bool {
         match self.key_kind {
             KeyKind::Rsa { bits } => bits < 2048,
@@ -130,7 +132,10 @@ impl TrustedCertificate {
 
 impl fmt::Debug for TrustedCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TrustedCertificate").field("sha256", &self.fingerprint_sha256).field("not_after", &self.not_after).finish()
+        f.debug_struct("TrustedCertificate")
+            .field("sha256", &self.fingerprint_sha256)
+            .field("not_after", &self.not_after)
+            .finish()
     }
 }
 

@@ -7,8 +7,9 @@
 //! | metadata that has been read, as it is stored | `model` |
 //! | reading it | `parse` |
 //!
-//! A signature on metadata is not verified: what is read here has come over TLS from an address that an admin gave, or by their own hand.
-//! One identity provider's metadata is expected; federation aggregates beyond [`MAX_BYTES`] are refused.
+//! A signature on metadata is not verified: what is read here has come over TLS from an address that an admin gave,
+//! or by their own hand. One identity provider's metadata is expected; federation aggregates beyond [`MAX_BYTES`] are
+//! refused.
 
 mod certificate;
 mod model;

@@ -59,14 +59,27 @@ impl IdpMetadata {
 #[serde(tag = "warning", rename_all = "snake_case")]
 pub enum MetadataWarning {
     /// Its signatures are still accepted, since the key is pinned.
-    CertificateExpired { subject: String, fingerprint_sha256: String, at: DateTime<Utc> },
-    CertificateExpiresSoon { subject: String, fingerprint_sha256: String, at: DateTime<Utc> },
+    CertificateExpired {
+        subject: String,
+        fingerprint_sha256: String,
+        at: DateTime<Utc>,
+    },
+    CertificateExpiresSoon {
+        subject: String,
+        fingerprint_sha256: String,
+        at: DateTime<Utc>,
+    },
     /// Not used to verify: RSA under 2048 bits, or a kind of key that is not supported.
-    CertificateUnusable { subject: String, fingerprint_sha256: String },
+    CertificateUnusable {
+        subject: String,
+        fingerprint_sha256: String,
+    },
     /// Not an X.509 certificate; left out.
     CertificateUnreadable,
     /// The metadata itself ends soon and has to be published again.
-    MetadataExpiresSoon { at: DateTime<Utc> },
+    MetadataExpiresSoon {
+        at: DateTime<Utc>,
+    },
 }
 
 /// Why metadata is refused.

@@ -19,14 +19,25 @@ const PROTOCOL: &str = "urn:oasis:names:tc:SAML:2.0:protocol";
 pub const MAX_BYTES: usize = 2 * 1024 * 1024;
 /// Every response may be tried against each of them.
 pub const MAX_CERTIFICATES: usize = 16;
-const LIMITS: Limits =
-    Limits { bytes: MAX_BYTES, depth: 64, attributes_per_tag: 64, elements: 100_000, namespaces_in_scope: 128, comments_allowed: true };
+const LIMITS: Limits = Limits {
+    bytes: MAX_BYTES,
+    depth: 64,
+    attributes_per_tag: 64,
+    elements: 100_000,
+    namespaces_in_scope: 128,
+    comments_allowed: true,
+};
 const SOON: Duration = Duration::days(30);
 const MAX_ENTITY_ID_CHARS: usize = 1024;
 
 /// Reads the metadata of one identity provider: the only one there is, or the one whose entity ID is wanted.
 /// `allow_loopback_http` is for development, where an identity provider runs on this machine without TLS.
-pub fn parse(xml: &[u8], now: DateTime<Utc>, wanted_entity_id: Option<&str>, allow_loopback_http: bool) -> Result<IdpMetadata, MetadataError> {
+pub fn parse(
+    xml: &[u8],
+    now: DateTime<Utc>,
+    wanted_entity_id: Option<&str>,
+    allow_loopback_http: bool,
+) -> Result<IdpMetadata, MetadataError> {
     let text = xml::text_of(xml, &LIMITS)?;
     xml::walk(text, &LIMITS, &[], &mut FormOnly)?;
     let options = ParsingOptions { allow_dtd: false, nodes_limit: 1_000_000, ..ParsingOptions::default() };
@@ -55,7 +66,10 @@ pub fn parse(xml: &[u8], now: DateTime<Utc>, wanted_entity_id: Option<&str>, all
         certificates,
         valid_until,
         cache_duration_s: shortest_cache(&levels)?,
-        wants_signed_requests: matches!(descriptor.attribute("WantAuthnRequestsSigned").map(str::trim), Some("true" | "1")),
+        wants_signed_requests: matches!(
+            descriptor.attribute("WantAuthnRequestsSigned").map(str::trim),
+            Some("true" | "1")
+        ),
         name_id_formats: children(descriptor, MD, "NameIDFormat").map(text_of).filter(|f| !f.is_empty()).collect(),
         scopes: scopes(descriptor),
         warnings,
@@ -87,12 +101,18 @@ fn choose<'a, 'i>(tree: &'a Document<'i>, wanted: Option<&str>) -> Result<Node<'
 
 fn entity_id(entity: Node<'_, '_>) -> Result<String, MetadataError> {
     let id = entity.attribute("entityID").unwrap_or_default();
-    let fits = !id.trim().is_empty() && id.trim() == id && id.chars().count() <= MAX_ENTITY_ID_CHARS && !id.chars().any(char::is_control);
+    let fits = !id.trim().is_empty()
+        && id.trim() == id
+        && id.chars().count() <= MAX_ENTITY_ID_CHARS
+        && !id.chars().any(char::is_control);
     if fits { Ok(id.to_owned()) } else { Err(MetadataError::EntityId) }
 }
 
 fn idp_descriptor<'a, 'i>(entity: Node<'a, 'i>) -> Result<Node<'a, 'i>, MetadataError> {
-    let speaks = |n: &Node<'_, '_>| n.attribute("protocolSupportEnumeration").is_some_and(|list| list.split_ascii_whitespace().any(|p| p == PROTOCOL));
+    let speaks = |n: &Node<'_, '_>| {
+        n.attribute("protocolSupportEnumeration")
+            .is_some_and(|list| list.split_ascii_whitespace().any(|p| p == PROTOCOL))
+    };
     let mut all = children(entity, MD, "IDPSSODescriptor").filter(speaks);
     match (all.next(), all.next()) {
         (Some(one), None) => Ok(one),
@@ -100,9 +120,14 @@ fn idp_descriptor<'a, 'i>(entity: Node<'a, 'i>) -> Result<Node<'a, 'i>, Metadata
     }
 }
 
-fn certificates(descriptor: Node<'_, '_>, now: DateTime<Utc>, warnings: &mut Vec<MetadataWarning>) -> Result<Vec<TrustedCertificate>, MetadataError> {
+fn certificates(
+    descriptor: Node<'_, '_>,
+    now: DateTime<Utc>,
+    warnings: &mut Vec<MetadataWarning>,
+) -> Result<Vec<TrustedCertificate>, MetadataError> {
     let mut found: Vec<TrustedCertificate> = Vec::new();
-    let signing = children(descriptor, MD, "KeyDescriptor").filter(|k| matches!(k.attribute("use"), None | Some("signing")));
+    let signing =
+        children(descriptor, MD, "KeyDescriptor").filter(|k| matches!(k.attribute("use"), None | Some("signing")));
     for node in signing.flat_map(|k| k.descendants()).filter(|n| n.has_tag_name((DSIG, "X509Certificate"))) {
         match TrustedCertificate::from_text(&text_of(node)) {
             Ok(certificate) if found.contains(&certificate) => {}
@@ -131,7 +156,11 @@ fn warning(certificate: &TrustedCertificate, now: DateTime<Utc>) -> Option<Metad
     }
 }
 
-fn endpoints(descriptor: Node<'_, '_>, local: &'static str, allow_loopback_http: bool) -> Result<Vec<Endpoint>, MetadataError> {
+fn endpoints(
+    descriptor: Node<'_, '_>,
+    local: &'static str,
+    allow_loopback_http: bool,
+) -> Result<Vec<Endpoint>, MetadataError> {
     let mut found = Vec::new();
     for node in children(descriptor, MD, local) {
         let binding = match node.attribute("Binding") {
@@ -140,7 +169,8 @@ fn endpoints(descriptor: Node<'_, '_>, local: &'static str, allow_loopback_http:
             _ => continue,
         };
         let location = address(node.attribute("Location").unwrap_or_default(), allow_loopback_http)?;
-        let response_location = node.attribute("ResponseLocation").map(|l| address(l, allow_loopback_http)).transpose()?;
+        let response_location =
+            node.attribute("ResponseLocation").map(|l| address(l, allow_loopback_http)).transpose()?;
         found.push(Endpoint { binding, location, response_location });
     }
     Ok(found)
@@ -174,7 +204,11 @@ fn scopes(descriptor: Node<'_, '_>) -> Vec<String> {
 
 fn earliest(levels: &[Node<'_, '_>]) -> Result<Option<DateTime<Utc>>, MetadataError> {
     let times = levels.iter().filter_map(|n| n.attribute("validUntil"));
-    let parsed = times.map(|t| DateTime::parse_from_rfc3339(t.trim()).map(|t| t.with_timezone(&Utc)).map_err(|_| MetadataError::Time("validUntil")));
+    let parsed = times.map(|t| {
+        DateTime::parse_from_rfc3339(t.trim())
+            .map(|t| t.with_timezone(&Utc))
+            .map_err(|_| MetadataError::Time("validUntil"))
+    });
     Ok(parsed.collect::<Result<Vec<_>, _>>()?.into_iter().min())
 }
 
@@ -212,7 +246,11 @@ fn summed(mut text: &str, units: &[(char, i64)]) -> Option<i64> {
     text.is_empty().then_some(total)
 }
 
-fn children<'a, 'i>(node: Node<'a, 'i>, namespace: &'static str, local: &'static str) -> impl Iterator<Item = Node<'a, 'i>> {
+fn children<'a, 'i>(
+    node: Node<'a, 'i>,
+    namespace: &'static str,
+    local: &'static str,
+) -> impl Iterator<Item = Node<'a, 'i>> {
     node.children().filter(move |c| c.has_tag_name((namespace, local)))
 }
 

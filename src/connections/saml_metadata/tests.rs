@@ -54,7 +54,8 @@ fn a_complete_description_is_read_and_survives_storage() {
 #[test]
 fn several_certificates_are_kept_once_each_and_their_age_is_told() {
     let old = KeyPair::expired(KeyKind::Rsa2048, "old").unwrap();
-    let ending = KeyPair::generate_valid(KeyKind::P256, "ending", now() - Duration::days(1), now() + Duration::days(7)).unwrap();
+    let ending =
+        KeyPair::generate_valid(KeyKind::P256, "ending", now() - Duration::days(1), now() + Duration::days(7)).unwrap();
     let weak = shared(KeyKind::Rsa1024, "weak").unwrap();
     let metadata = read_published(|m| m.signing = vec![old, ending, weak, key(), key()]).unwrap();
     assert_eq!(metadata.certificates.len(), 4);
@@ -75,7 +76,10 @@ fn an_entity_is_chosen_from_many_only_by_name() {
     assert_eq!(read(&many), Err(MetadataError::SeveralEntities(2)));
     let chosen = parse(many.as_bytes(), now(), Some(ENTITY), false).unwrap();
     assert_eq!(chosen.entity_id, ENTITY);
-    assert_eq!(parse(many.as_bytes(), now(), Some("https://third.example"), false), Err(MetadataError::EntityNotFound("https://third.example".into())));
+    assert_eq!(
+        parse(many.as_bytes(), now(), Some("https://third.example"), false),
+        Err(MetadataError::EntityNotFound("https://third.example".into()))
+    );
     assert_eq!(read(&entities_descriptor(&[published()]).unwrap()).unwrap().entity_id, ENTITY);
 }
 
@@ -84,21 +88,40 @@ fn each_fault_is_refused_by_its_own_name() {
     let good = published().to_xml().unwrap();
     assert!(read(&good).is_ok());
     assert_eq!(read_published(|m| m.signing.clear()), Err(MetadataError::NoCertificate));
-    assert_eq!(read_published(|m| m.signing = vec![shared(KeyKind::Rsa1024, "weak").unwrap()]), Err(MetadataError::NoCertificate));
-    assert!(matches!(read_published(|m| m.valid_until = Some(now() - Duration::days(1))), Err(MetadataError::Expired(_))));
+    assert_eq!(
+        read_published(|m| m.signing = vec![shared(KeyKind::Rsa1024, "weak").unwrap()]),
+        Err(MetadataError::NoCertificate)
+    );
+    assert!(matches!(
+        read_published(|m| m.valid_until = Some(now() - Duration::days(1))),
+        Err(MetadataError::Expired(_))
+    ));
     assert_eq!(read_published(|m| m.cache_duration = Some("a day".into())), Err(MetadataError::Time("cacheDuration")));
     assert_eq!(read(&good.replace("IDPSSODescriptor", "SPSSODescriptor")), Err(MetadataError::NotAnIdp));
     assert_eq!(read(&good.replace("SAML:2.0:protocol", "SAML:1.1:protocol")), Err(MetadataError::NotAnIdp));
     assert_eq!(read(&good.replace(&format!("entityID=\"{ENTITY}\""), "entityID=\"\"")), Err(MetadataError::EntityId));
     assert_eq!(read("<html/>"), Err(MetadataError::NotMetadata));
     assert_eq!(read(&format!("<!DOCTYPE x>{good}")), Err(MetadataError::Document(xml::XmlFault::Doctype)));
-    assert_eq!(read(&format!("{good}{}", " ".repeat(MAX_BYTES))), Err(MetadataError::Document(xml::XmlFault::TooLarge(MAX_BYTES))));
-    assert_eq!(read(&good.replace("HTTP-Redirect", "SOAP").replace("HTTP-POST", "SOAP")), Err(MetadataError::NoSignInAddress));
+    assert_eq!(
+        read(&format!("{good}{}", " ".repeat(MAX_BYTES))),
+        Err(MetadataError::Document(xml::XmlFault::TooLarge(MAX_BYTES)))
+    );
+    assert_eq!(
+        read(&good.replace("HTTP-Redirect", "SOAP").replace("HTTP-POST", "SOAP")),
+        Err(MetadataError::NoSignInAddress)
+    );
 }
 
 #[test]
 fn addresses_are_https_or_by_leave_loopback() {
-    for location in ["http://idp.example/sso", "javascript:alert(1)", "//idp.example", "https://user@idp.example/", "https://idp.example/#x", ""] {
+    for location in [
+        "http://idp.example/sso",
+        "javascript:alert(1)",
+        "//idp.example",
+        "https://user@idp.example/",
+        "https://idp.example/#x",
+        "",
+    ] {
         let refused = read_published(|m| m.sso_redirect_url = Some(location.to_owned()));
         assert!(matches!(refused, Err(MetadataError::Address(_))), "{location} {refused:?}");
     }
@@ -115,7 +138,10 @@ fn addresses_are_https_or_by_leave_loopback() {
 #[test]
 fn durations_are_those_of_xml_schema() {
     let read = parse::duration_seconds;
-    assert_eq!([read("PT1H"), read("P7D"), read("P1Y2M3DT4H5M6.7S"), read("PT0S")], [Some(3_600), Some(604_800), Some(36_993_906), Some(0)]);
+    assert_eq!(
+        [read("PT1H"), read("P7D"), read("P1Y2M3DT4H5M6.7S"), read("PT0S")],
+        [Some(3_600), Some(604_800), Some(36_993_906), Some(0)]
+    );
     for bad in ["", "P", "PT", "1D", "P1", "PD", "P-1D", "P1DT", "PT1D", "P1M1Y", "P99999999999D"] {
         assert_eq!(read(bad), None, "{bad}");
     }

@@ -1,5 +1,6 @@
-//! What SAML means by the verified bytes: every check of the Web SSO profile, each on the trail, and absence never passing.
-//! All are made even when one has failed, so that an admin sees the whole picture; the first failure decides.
+//! What SAML means by the verified bytes: every check of the Web SSO profile, each on the trail, and absence never
+//! passing. All are made even when one has failed, so that an admin sees the whole picture; the first failure
+//! decides.
 
 use chrono::{DateTime, Duration, Utc};
 use roxmltree::Node;
@@ -24,13 +25,22 @@ pub(super) fn status(envelope: &Envelope) -> Result<(), SamlError> {
         return Ok(());
     }
     let short = |code: &String| shown(code.rsplit(':').next().unwrap_or_default());
-    let status = if envelope.status.is_empty() { "no status".to_owned() } else { envelope.status.iter().map(short).collect::<Vec<_>>().join("/") };
+    let status = if envelope.status.is_empty() {
+        "no status".to_owned()
+    } else {
+        envelope.status.iter().map(short).collect::<Vec<_>>().join("/")
+    };
     let message = shown(envelope.status_message.trim());
     Err(SamlError::Status { status, message: if message.is_empty() { message } else { format!(" ({message})") } })
 }
 
 /// Runs every check of meaning and gives the assertion only when all of them passed.
-pub(super) fn meaning(envelope: &Envelope, assertion: Node<'_, '_>, expectation: &Expectation<'_>, trail: &mut Trail) -> Result<VerifiedAssertion, SamlError> {
+pub(super) fn meaning(
+    envelope: &Envelope,
+    assertion: Node<'_, '_>,
+    expectation: &Expectation<'_>,
+    trail: &mut Trail,
+) -> Result<VerifiedAssertion, SamlError> {
     let mut round = Round { trail, first: None };
     round.check("saml.status", status(envelope));
     round.check("saml.version", versions(envelope, assertion));
@@ -88,7 +98,8 @@ fn versions(envelope: &Envelope, assertion: Node<'_, '_>) -> Result<(), SamlErro
     Ok(())
 }
 
-/// Both issuers are the connection's identity provider (SAML profiles 4.1.4.2). The Response's own must be there when it is signed.
+/// Both issuers are the connection's identity provider (SAML profiles 4.1.4.2). The Response's own must be there when
+/// it is signed.
 fn issuers(envelope: &Envelope, assertion: Node<'_, '_>, expectation: &Expectation<'_>) -> Result<(), SamlError> {
     let node = child(assertion, NS_ASSERTION, "Issuer");
     let inner = (node.map(text_of), node.and_then(|n| n.attribute("Format")).map(str::to_owned));
@@ -100,19 +111,26 @@ fn issuers(envelope: &Envelope, assertion: Node<'_, '_>, expectation: &Expectati
             Some(issuer) if issuer == expectation.idp_entity_id && right_format => {}
             None if may_be_absent => {}
             found => {
-                return Err(SamlError::Issuer { expected: expectation.idp_entity_id.to_owned(), found: shown(&found.unwrap_or_default()) });
+                return Err(SamlError::Issuer {
+                    expected: expectation.idp_entity_id.to_owned(),
+                    found: shown(&found.unwrap_or_default()),
+                });
             }
         }
     }
     Ok(())
 }
 
-/// A signed Response must name this address; an unsigned one may leave it out, and may not name another (SAML bindings 3.5.5.2).
+/// A signed Response must name this address; an unsigned one may leave it out, and may not name another (SAML
+/// bindings 3.5.5.2).
 fn destination(envelope: &Envelope, expectation: &Expectation<'_>) -> Result<(), SamlError> {
     match envelope.destination.as_deref() {
         Some(found) if found == expectation.acs_url => Ok(()),
         None if !envelope.is_signed => Ok(()),
-        found => Err(SamlError::Destination { expected: expectation.acs_url.to_owned(), found: shown(found.unwrap_or("none")) }),
+        found => Err(SamlError::Destination {
+            expected: expectation.acs_url.to_owned(),
+            found: shown(found.unwrap_or("none")),
+        }),
     }
 }
 
@@ -126,8 +144,15 @@ fn answered(found: Option<&str>, expectation: &Expectation<'_>) -> Result<(), Sa
     }
 }
 
-fn issue_instants(envelope: &Envelope, assertion: Node<'_, '_>, expectation: &Expectation<'_>) -> Result<(), SamlError> {
-    for (what, value) in [("the response was issued at", envelope.issue_instant.as_deref()), ("the assertion was issued at", assertion.attribute("IssueInstant"))] {
+fn issue_instants(
+    envelope: &Envelope,
+    assertion: Node<'_, '_>,
+    expectation: &Expectation<'_>,
+) -> Result<(), SamlError> {
+    for (what, value) in [
+        ("the response was issued at", envelope.issue_instant.as_deref()),
+        ("the assertion was issued at", assertion.attribute("IssueInstant")),
+    ] {
         let at = required_time(value, "IssueInstant")?;
         not_future(what, at, expectation)?;
         if at < expectation.now - MAX_AGE - expectation.clock_skew {
@@ -137,9 +162,11 @@ fn issue_instants(envelope: &Envelope, assertion: Node<'_, '_>, expectation: &Ex
     Ok(())
 }
 
-/// Exactly one confirmation, by bearer, for this address, this request and this moment (SAML profiles 4.1.4.2, 4.1.4.3).
+/// Exactly one confirmation, by bearer, for this address, this request and this moment (SAML profiles 4.1.4.2,
+/// 4.1.4.3).
 fn subject_confirmation(assertion: Node<'_, '_>, expectation: &Expectation<'_>) -> Result<DateTime<Utc>, SamlError> {
-    let subject = child(assertion, NS_ASSERTION, "Subject").ok_or(SamlError::SubjectConfirmation("there is no Subject"))?;
+    let subject =
+        child(assertion, NS_ASSERTION, "Subject").ok_or(SamlError::SubjectConfirmation("there is no Subject"))?;
     let mut all = children(subject, NS_ASSERTION, "SubjectConfirmation");
     let (Some(confirmation), None) = (all.next(), all.next()) else {
         return Err(SamlError::SubjectConfirmation("there must be exactly one"));
@@ -156,7 +183,12 @@ fn subject_confirmation(assertion: Node<'_, '_>, expectation: &Expectation<'_>) 
     }
     match data.attribute("Recipient") {
         Some(found) if found == expectation.acs_url => {}
-        found => return Err(SamlError::Recipient { expected: expectation.acs_url.to_owned(), found: shown(found.unwrap_or("none")) }),
+        found => {
+            return Err(SamlError::Recipient {
+                expected: expectation.acs_url.to_owned(),
+                found: shown(found.unwrap_or("none")),
+            });
+        }
     }
     answered(data.attribute("InResponseTo"), expectation)?;
     window("the subject confirmation is valid from", "the subject confirmation ended at", data, expectation)
@@ -167,7 +199,8 @@ fn conditions(assertion: Node<'_, '_>, expectation: &Expectation<'_>) -> Result<
     let conditions = child(assertion, NS_ASSERTION, "Conditions").ok_or(SamlError::Conditions("there are none"))?;
     for condition in conditions.children().filter(Node::is_element) {
         // OneTimeUse asks for what is done with every assertion; ProxyRestriction binds those who issue on.
-        let understood = matches!(condition.tag_name().name(), "AudienceRestriction" | "OneTimeUse" | "ProxyRestriction");
+        let understood =
+            matches!(condition.tag_name().name(), "AudienceRestriction" | "OneTimeUse" | "ProxyRestriction");
         if !understood || condition.tag_name().namespace() != Some(NS_ASSERTION) {
             return Err(SamlError::Conditions("one of them is not known"));
         }
@@ -216,8 +249,15 @@ fn authn_statement(assertion: Node<'_, '_>, expectation: &Expectation<'_>) -> Re
     if expectation.authn_not_before.is_some_and(|start| instant < start - expectation.clock_skew) {
         return Err(SamlError::NotFresh);
     }
-    let class_ref = child(statement, NS_ASSERTION, "AuthnContext").and_then(|c| child(c, NS_ASSERTION, "AuthnContextClassRef")).map(text_of);
-    Ok(Statement { instant, session_index: statement.attribute("SessionIndex").map(str::to_owned), session_not_on_or_after, class_ref })
+    let class_ref = child(statement, NS_ASSERTION, "AuthnContext")
+        .and_then(|c| child(c, NS_ASSERTION, "AuthnContextClassRef"))
+        .map(text_of);
+    Ok(Statement {
+        instant,
+        session_index: statement.attribute("SessionIndex").map(str::to_owned),
+        session_not_on_or_after,
+        class_ref,
+    })
 }
 
 fn authn_context(statement: Option<&Statement>, expectation: &Expectation<'_>) -> Result<(), SamlError> {
@@ -230,7 +270,12 @@ fn authn_context(statement: Option<&Statement>, expectation: &Expectation<'_>) -
 }
 
 /// NotBefore, if given, has come; NotOnOrAfter is given and has not.
-fn window(from: &'static str, to: &'static str, node: Node<'_, '_>, expectation: &Expectation<'_>) -> Result<DateTime<Utc>, SamlError> {
+fn window(
+    from: &'static str,
+    to: &'static str,
+    node: Node<'_, '_>,
+    expectation: &Expectation<'_>,
+) -> Result<DateTime<Utc>, SamlError> {
     if let Some(start) = optional_time(node.attribute("NotBefore"), "NotBefore")? {
         not_future(from, start, expectation)?;
     }
@@ -268,7 +313,8 @@ fn optional_time(value: Option<&str>, name: &'static str) -> Result<Option<DateT
         return Ok(None);
     };
     let zoned = DateTime::parse_from_rfc3339(value).map(|t| t.with_timezone(&Utc)).ok();
-    let parsed = zoned.or_else(|| DateTime::parse_from_rfc3339(&format!("{value}Z")).map(|t| t.with_timezone(&Utc)).ok());
+    let parsed =
+        zoned.or_else(|| DateTime::parse_from_rfc3339(&format!("{value}Z")).map(|t| t.with_timezone(&Utc)).ok());
     // Far-away years would overflow the arithmetic with skews.
     parsed.filter(|t| (1970..=9000).contains(&chrono::Datelike::year(t))).map(Some).ok_or(SamlError::Time(name))
 }

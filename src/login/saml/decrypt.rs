@@ -32,7 +32,8 @@ pub(super) struct Opened {
     pub by_cbc: bool,
 }
 
-/// Opens a `saml:EncryptedAssertion`. `cbc_allowed` is false when nothing that was verified covers the ciphertext: CBC does not notice changes.
+/// Opens a `saml:EncryptedAssertion`. `cbc_allowed` is false when nothing that was verified covers the ciphertext:
+/// CBC does not notice changes.
 pub(super) fn open(encrypted: Node<'_, '_>, keys: &[DecryptionKey], cbc_allowed: bool) -> Result<Opened, SamlError> {
     if keys.is_empty() {
         return Err(SamlError::NoDecryptionKey);
@@ -46,21 +47,29 @@ pub(super) fn open(encrypted: Node<'_, '_>, keys: &[DecryptionKey], cbc_allowed:
         return Err(SamlError::CbcUnsigned);
     }
     let ciphertext = cipher_value(data)?;
-    // Keys stand in the data's KeyInfo or beside the data; there are few of them, so each is tried rather than its hint believed.
-    let carried: Vec<_> = encrypted.descendants().filter(|n| n.has_tag_name((NS_XENC, "EncryptedKey"))).take(MAX_KEYS).collect();
-    let (transports, refused): (Vec<_>, Vec<_>) = carried.iter().map(|k| Ok((Transport::of(*k)?, cipher_value(*k)?))).partition(Result::is_ok);
+    // Keys stand in the data's KeyInfo or beside the data; there are few of them, so each is tried rather than its
+    // hint believed.
+    let carried: Vec<_> =
+        encrypted.descendants().filter(|n| n.has_tag_name((NS_XENC, "EncryptedKey"))).take(MAX_KEYS).collect();
+    let (transports, refused): (Vec<_>, Vec<_>) =
+        carried.iter().map(|k| Ok((Transport::of(*k)?, cipher_value(*k)?))).partition(Result::is_ok);
     if let (true, Some(Err(error))) = (transports.is_empty(), refused.into_iter().next()) {
         return Err(error);
     }
     let transports: Vec<(Transport, Vec<u8>)> = transports.into_iter().flatten().collect();
-    let opened = transports.iter().flat_map(|(transport, wrapped)| keys.iter().map(move |key| (transport, wrapped, key))).find_map(
-        |(transport, wrapped, key)| {
+    let opened = transports
+        .iter()
+        .flat_map(|(transport, wrapped)| keys.iter().map(move |key| (transport, wrapped, key)))
+        .find_map(|(transport, wrapped, key)| {
             let session = transport.unwrap(key.key(), wrapped).ok().filter(|s| s.len() == cipher.key_len())?;
             cipher.decrypt(&session, &ciphertext)
-        },
-    );
+        });
     let plaintext = opened.ok_or(SamlError::Decryption)?;
-    let around = encrypted.namespaces().map(|n| (n.name().unwrap_or_default().to_owned(), n.uri().to_owned())).filter(|(p, _)| p != "xml").collect();
+    let around = encrypted
+        .namespaces()
+        .map(|n| (n.name().unwrap_or_default().to_owned(), n.uri().to_owned()))
+        .filter(|(p, _)| p != "xml")
+        .collect();
     Ok(Opened { plaintext, around, by_cbc: cipher.is_cbc() })
 }
 
@@ -159,7 +168,8 @@ impl Transport {
     fn of(encrypted_key: Node<'_, '_>) -> Result<Transport, SamlError> {
         let refused = |what: &str| SamlError::EncryptionAlgorithm(shown(what));
         let method = child(encrypted_key, NS_XENC, "EncryptionMethod").ok_or_else(|| refused("no key transport"))?;
-        let parameter = |namespace, local| child(method, namespace, local).map(|n| n.attribute("Algorithm").unwrap_or_default());
+        let parameter =
+            |namespace, local| child(method, namespace, local).map(|n| n.attribute("Algorithm").unwrap_or_default());
         if child(method, NS_XENC, "OAEPparams").is_some_and(|p| !text_of(p).is_empty()) {
             return Err(refused("RSA-OAEP with parameters"));
         }
@@ -173,10 +183,18 @@ impl Transport {
         let mask = match (algorithm(encrypted_key), parameter(NS_XENC11, "MGF")) {
             // The older name fixes the mask function to SHA-1 whatever the digest is (XML Encryption 1.1, 5.5.2).
             ("http://www.w3.org/2001/04/xmlenc#rsa-oaep-mgf1p", _) => MessageDigest::sha1(),
-            ("http://www.w3.org/2009/xmlenc11#rsa-oaep", None | Some("http://www.w3.org/2009/xmlenc11#mgf1sha1")) => MessageDigest::sha1(),
-            ("http://www.w3.org/2009/xmlenc11#rsa-oaep", Some("http://www.w3.org/2009/xmlenc11#mgf1sha256")) => MessageDigest::sha256(),
-            ("http://www.w3.org/2009/xmlenc11#rsa-oaep", Some("http://www.w3.org/2009/xmlenc11#mgf1sha384")) => MessageDigest::sha384(),
-            ("http://www.w3.org/2009/xmlenc11#rsa-oaep", Some("http://www.w3.org/2009/xmlenc11#mgf1sha512")) => MessageDigest::sha512(),
+            ("http://www.w3.org/2009/xmlenc11#rsa-oaep", None | Some("http://www.w3.org/2009/xmlenc11#mgf1sha1")) => {
+                MessageDigest::sha1()
+            }
+            ("http://www.w3.org/2009/xmlenc11#rsa-oaep", Some("http://www.w3.org/2009/xmlenc11#mgf1sha256")) => {
+                MessageDigest::sha256()
+            }
+            ("http://www.w3.org/2009/xmlenc11#rsa-oaep", Some("http://www.w3.org/2009/xmlenc11#mgf1sha384")) => {
+                MessageDigest::sha384()
+            }
+            ("http://www.w3.org/2009/xmlenc11#rsa-oaep", Some("http://www.w3.org/2009/xmlenc11#mgf1sha512")) => {
+                MessageDigest::sha512()
+            }
             (other, _) => return Err(refused(other)),
         };
         Ok(Transport { digest, mask })
@@ -199,7 +217,9 @@ fn algorithm<'a>(encrypted: Node<'a, '_>) -> &'a str {
 }
 
 fn cipher_value(encrypted: Node<'_, '_>) -> Result<Vec<u8>, SamlError> {
-    let value = child(encrypted, NS_XENC, "CipherData").and_then(|d| child(d, NS_XENC, "CipherValue")).ok_or(SamlError::Decryption)?;
+    let value = child(encrypted, NS_XENC, "CipherData")
+        .and_then(|d| child(d, NS_XENC, "CipherValue"))
+        .ok_or(SamlError::Decryption)?;
     let compact: String = text_of(value).split_ascii_whitespace().collect();
     STANDARD.decode(compact).map_err(|_| SamlError::Decryption)
 }

@@ -14,8 +14,8 @@ static SILENCED: Once = Once::new();
 pub(super) fn silence() {
     #[expect(unsafe_code, reason = "calls the function declared above")]
     SILENCED.call_once(|| {
-        // SAFETY: it stores the flag that the default error callback looks at, and touches nothing else; `Once` makes the write single,
-        // and every use of the engine in this process comes after it.
+        // SAFETY: it stores the flag that the default error callback looks at, and touches nothing else; `Once` makes
+        // the write single, and every use of the engine in this process comes after it.
         unsafe { xmlSecErrorsDefaultCallbackEnableOutput(0) }
     });
 }

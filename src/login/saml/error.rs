@@ -22,29 +22,47 @@ pub enum SamlError {
     NoCertificate,
     #[error("nothing in the response is signed: let the identity provider sign the assertion or the response")]
     Unsigned,
-    #[error("the signature uses {0}, which this connection does not allow: let the identity provider sign by RSA or ECDSA with SHA-256 or better")]
+    #[error(
+        "the signature uses {0}, which this connection does not allow: let the identity provider sign by RSA or ECDSA with SHA-256 or better"
+    )]
     SignatureAlgorithm(String),
-    #[error("no certificate of the connection has the kind of key that made the signature: the identity provider probably changed its key, so load its metadata again")]
+    #[error(
+        "no certificate of the connection has the kind of key that made the signature: the identity provider probably changed its key, so load its metadata again"
+    )]
     KeyKind,
-    #[error("the only certificates that fit the signature have keys that are too weak (RSA under 2048 bits): let the identity provider make a new one")]
+    #[error(
+        "the only certificates that fit the signature have keys that are too weak (RSA under 2048 bits): let the identity provider make a new one"
+    )]
     WeakKey,
-    #[error("no certificate of the connection verifies the signature: the identity provider probably changed its key, so load its metadata again; or the response was altered on its way")]
+    #[error(
+        "no certificate of the connection verifies the signature: the identity provider probably changed its key, so load its metadata again; or the response was altered on its way"
+    )]
     Signature,
     #[error("the assertion is encrypted and the connection has no decryption key")]
     NoDecryptionKey,
-    #[error("the assertion is encrypted by {0}, which is not accepted: use AES-GCM (or AES-CBC in a signed response) with RSA-OAEP")]
+    #[error(
+        "the assertion is encrypted by {0}, which is not accepted: use AES-GCM (or AES-CBC in a signed response) with RSA-OAEP"
+    )]
     EncryptionAlgorithm(String),
-    #[error("the assertion is encrypted by AES-CBC in an unsigned response: use AES-GCM, sign the response, or allow it in the connection's settings")]
+    #[error(
+        "the assertion is encrypted by AES-CBC in an unsigned response: use AES-GCM, sign the response, or allow it in the connection's settings"
+    )]
     CbcUnsigned,
-    #[error("the encrypted assertion could not be opened: the identity provider probably encrypts for a key that is no longer ours, so give it our metadata again")]
+    #[error(
+        "the encrypted assertion could not be opened: the identity provider probably encrypts for a key that is no longer ours, so give it our metadata again"
+    )]
     Decryption,
     #[error("SAML version {found:?}; only 2.0 is spoken")]
     Version { found: String },
     #[error("issued by {found:?}, but the connection expects {expected:?}")]
     Issuer { expected: String, found: String },
-    #[error("Destination is {found:?}, but this address is {expected:?}: correct the assertion consumer URL at the identity provider")]
+    #[error(
+        "Destination is {found:?}, but this address is {expected:?}: correct the assertion consumer URL at the identity provider"
+    )]
     Destination { expected: String, found: String },
-    #[error("Recipient is {found:?}, but this address is {expected:?}: correct the assertion consumer URL at the identity provider")]
+    #[error(
+        "Recipient is {found:?}, but this address is {expected:?}: correct the assertion consumer URL at the identity provider"
+    )]
     Recipient { expected: String, found: String },
     #[error("the response does not answer the request that this browser made")]
     InResponseTo,
@@ -56,7 +74,9 @@ pub enum SamlError {
     NotYetValid { what: &'static str, at: String, now: String },
     #[error("the response gives a time that cannot be read or is missing: {0}")]
     Time(&'static str),
-    #[error("meant for {found}, but this service is {expected:?}: correct the audience (entity ID) at the identity provider")]
+    #[error(
+        "meant for {found}, but this service is {expected:?}: correct the audience (entity ID) at the identity provider"
+    )]
     Audience { expected: String, found: String },
     #[error("the conditions of the assertion cannot be accepted: {0}")]
     Conditions(&'static str),
@@ -70,7 +90,9 @@ pub enum SamlError {
     NotFresh,
     #[error("the subject cannot be accepted: {0}")]
     NameId(&'static str),
-    #[error("the NameID is transient and different every time: let the identity provider send a persistent one, or name a subject attribute in the connection's settings")]
+    #[error(
+        "the NameID is transient and different every time: let the identity provider send a persistent one, or name a subject attribute in the connection's settings"
+    )]
     TransientSubject,
     #[error("the subject attribute {0:?} must come exactly once with exactly one value")]
     SubjectAttribute(String),
@@ -125,7 +147,9 @@ impl SamlError {
     /// Which side must fix it.
     pub fn fix_side(&self) -> FixSide {
         match self {
-            SamlError::NoCertificate | SamlError::KeyKind | SamlError::Signature | SamlError::TransientSubject => FixSide::Admin,
+            SamlError::NoCertificate | SamlError::KeyKind | SamlError::Signature | SamlError::TransientSubject => {
+                FixSide::Admin
+            }
             SamlError::InResponseTo | SamlError::UnexpectedInResponseTo | SamlError::NotFresh => FixSide::Learner,
             SamlError::NoDecryptionKey | SamlError::Engine => FixSide::Ours,
             SamlError::Base64

@@ -10,8 +10,9 @@
 //!
 //! What we send is built in `request` and `sp_metadata`, through `writer`.
 //!
-//! Invariants: identity and claims are read only from the bytes that the signature engine has digested; what is not signed may only
-//! refuse; absence never passes; a certificate comes from the connection's configuration, never from the message.
+//! Invariants: identity and claims are read only from the bytes that the signature engine has digested; what is not
+//! signed may only refuse; absence never passes; a certificate comes from the connection's configuration, never from
+//! the message.
 
 mod attributes;
 mod checks;

@@ -65,7 +65,8 @@ pub struct VerifiedAssertion {
     pub session_index: Option<String>,
     pub session_not_on_or_after: Option<DateTime<Utc>>,
     pub authn_context_class_ref: Option<String>,
-    /// Until then (clock skew included) the same assertion would be accepted again, so its ID has to be remembered as long.
+    /// Until then (clock skew included) the same assertion would be accepted again, so its ID has to be remembered as
+    /// long.
     pub valid_until: DateTime<Utc>,
 }
 
@@ -137,14 +138,22 @@ impl Envelope {
             issuer: issuer.map(text_of),
             issuer_format: issuer.and_then(|i| i.attribute("Format")).map(str::to_owned),
             status: codes,
-            status_message: status.and_then(|s| child(s, NS_PROTOCOL, "StatusMessage")).map(text_of).unwrap_or_default(),
+            status_message: status
+                .and_then(|s| child(s, NS_PROTOCOL, "StatusMessage"))
+                .map(text_of)
+                .unwrap_or_default(),
         }
     }
 }
 
 /// The children of that name.
-pub(super) fn children<'a, 'i>(node: Node<'a, 'i>, namespace: &'static str, local: &'static str) -> impl Iterator<Item = Node<'a, 'i>> {
-    node.children().filter(move |c| c.is_element() && c.tag_name().namespace() == Some(namespace) && c.tag_name().name() == local)
+pub(super) fn children<'a, 'i>(
+    node: Node<'a, 'i>,
+    namespace: &'static str,
+    local: &'static str,
+) -> impl Iterator<Item = Node<'a, 'i>> {
+    node.children()
+        .filter(move |c| c.is_element() && c.tag_name().namespace() == Some(namespace) && c.tag_name().name() == local)
 }
 
 /// The first child of that name.

@@ -1,4 +1,5 @@
-//! The sign-in request: built, signed where the connection asks for it, and packed for the Redirect or the POST binding.
+//! The sign-in request: built, signed where the connection asks for it, and packed for the Redirect or the POST
+//! binding.
 
 use std::{
     fmt::Write as _,
@@ -43,7 +44,8 @@ pub struct AuthnRequest<'a> {
 }
 
 impl AuthnRequest<'_> {
-    /// Where to redirect the browser (SAML bindings 3.4.4). The signature is over the very octets that stand in the URL.
+    /// Where to redirect the browser (SAML bindings 3.4.4). The signature is over the very octets that stand in the
+    /// URL.
     pub fn redirect_url(&self, relay_state: Option<&str>, key: Option<&SigningKey>) -> Result<String, KeyError> {
         redirect_url(self.destination, "SAMLRequest", &self.to_xml(false), relay_state, key)
     }
@@ -96,7 +98,13 @@ impl AuthnRequest<'_> {
 }
 
 /// A message in a URL, signed or not. The order of the parameters is part of what is signed (SAML bindings 3.4.4.1).
-pub(super) fn redirect_url(destination: &str, parameter: &str, xml: &str, relay_state: Option<&str>, key: Option<&SigningKey>) -> Result<String, KeyError> {
+pub(super) fn redirect_url(
+    destination: &str,
+    parameter: &str,
+    xml: &str,
+    relay_state: Option<&str>,
+    key: Option<&SigningKey>,
+) -> Result<String, KeyError> {
     let mut query = format!("{parameter}={}", percent_encoded(&STANDARD.encode(deflated(xml))));
     if let Some(relay_state) = relay_state {
         query.push_str(&format!("&RelayState={}", percent_encoded(relay_state)));

@@ -1,4 +1,5 @@
-//! From the bytes of a SAMLResponse to a verified assertion, in one order: limits and structure, opening, signature, meaning.
+//! From the bytes of a SAMLResponse to a verified assertion, in one order: limits and structure, opening, signature,
+//! meaning.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use roxmltree::{Document, Node, ParsingOptions};
@@ -13,7 +14,8 @@ use super::{
 };
 use crate::{connections::saml_metadata::xml, login::trail::Trail};
 
-/// The XML of the form field `SAMLResponse` (SAML bindings 3.5.4). Line breaks are allowed in it, nothing else beside base64.
+/// The XML of the form field `SAMLResponse` (SAML bindings 3.5.4). Line breaks are allowed in it, nothing else beside
+/// base64.
 pub fn decode_form_value(value: &str) -> Result<Vec<u8>, SamlError> {
     // Before anything is allocated for it.
     if value.len() > LIMITS.bytes * 4 / 3 + 4096 {
@@ -25,7 +27,11 @@ pub fn decode_form_value(value: &str) -> Result<Vec<u8>, SamlError> {
 
 /// Verifies a response against everything that is expected of it, and notes each check on the trail.
 /// Costs up to some milliseconds of C code: not for the async threads.
-pub fn verify_response(xml: &[u8], expectation: &Expectation<'_>, trail: &mut Trail) -> Result<VerifiedAssertion, SamlError> {
+pub fn verify_response(
+    xml: &[u8],
+    expectation: &Expectation<'_>,
+    trail: &mut Trail,
+) -> Result<VerifiedAssertion, SamlError> {
     let text = trail.outcome("saml.limits", xml::text_of(xml, &LIMITS)).map_err(SamlError::from)?;
     let screened = trail.outcome("saml.structure", prescreen::response(text))?;
     // A refusal by the identity provider is often unsigned and has no assertion; it can only end the sign-in.
@@ -41,8 +47,14 @@ pub fn verify_response(xml: &[u8], expectation: &Expectation<'_>, trail: &mut Tr
     checks::meaning(&envelope, assertion, expectation, trail)
 }
 
-/// An encrypted assertion: the outer signature, if there is one, then the opening, then the inner assertion's own signature.
-fn encrypted(text: &str, screened: &Screened, expectation: &Expectation<'_>, trail: &mut Trail) -> Result<VerifiedAssertion, SamlError> {
+/// An encrypted assertion: the outer signature, if there is one, then the opening, then the inner assertion's own
+/// signature.
+fn encrypted(
+    text: &str,
+    screened: &Screened,
+    expectation: &Expectation<'_>,
+    trail: &mut Trail,
+) -> Result<VerifiedAssertion, SamlError> {
     let outer = match screened.envelope.is_signed {
         true => Some(signature::verify(text, screened, expectation, trail)?),
         false => None,
@@ -58,14 +70,19 @@ fn encrypted(text: &str, screened: &Screened, expectation: &Expectation<'_>, tra
     let opened = trail.outcome("saml.decryption", decrypt::open(element, expectation.decryption_keys, cbc_allowed))?;
     // Where CBC is not covered by a signature, every later failure looks like a failure to decrypt: no padding oracle.
     let veiled = opened.by_cbc && outer.is_none();
-    let inner = inner_assertion(&opened, expectation, trail).map_err(|error| if veiled { SamlError::Decryption } else { error })?;
+    let inner = inner_assertion(&opened, expectation, trail)
+        .map_err(|error| if veiled { SamlError::Decryption } else { error })?;
     let (screened, verified) = inner;
     let tree = tree_of(&verified.xml)?;
     let assertion = verified_assertion(tree.root_element(), &screened)?;
     checks::meaning(&envelope, assertion, expectation, trail)
 }
 
-fn inner_assertion(opened: &Opened, expectation: &Expectation<'_>, trail: &mut Trail) -> Result<(Screened, Verified), SamlError> {
+fn inner_assertion(
+    opened: &Opened,
+    expectation: &Expectation<'_>,
+    trail: &mut Trail,
+) -> Result<(Screened, Verified), SamlError> {
     let text = xml::text_of(&opened.plaintext, &LIMITS).map_err(|_| SamlError::Decryption)?;
     let screened = trail.outcome("saml.inner_structure", prescreen::assertion(text, &opened.around))?;
     // Encryption is no authentication: anybody can encrypt for us (CVE-2024-4985, CVE-2024-9487).
@@ -79,16 +96,24 @@ fn signed(screened: &Screened) -> Result<(), SamlError> {
     if screened.signatures.is_empty() { Err(SamlError::Unsigned) } else { Ok(()) }
 }
 
-/// The tree of verified bytes (or, for refusals and for ciphertext, of screened ones). No DTD, and no more nodes than were screened.
+/// The tree of verified bytes (or, for refusals and for ciphertext, of screened ones). No DTD, and no more nodes than
+/// were screened.
 fn tree_of(text: &str) -> Result<Document<'_>, SamlError> {
     let options = ParsingOptions { allow_dtd: false, nodes_limit: 200_000, ..ParsingOptions::default() };
-    Document::parse_with_options(text, options).map_err(|_| SamlError::Structure("the strict parser does not agree that this is XML"))
+    Document::parse_with_options(text, options)
+        .map_err(|_| SamlError::Structure("the strict parser does not agree that this is XML"))
 }
 
-fn verified_parts<'a, 'i>(tree: &'a Document<'i>, verified: &Verified, screened: &Screened) -> Result<(Envelope, Node<'a, 'i>), SamlError> {
+fn verified_parts<'a, 'i>(
+    tree: &'a Document<'i>,
+    verified: &Verified,
+    screened: &Screened,
+) -> Result<(Envelope, Node<'a, 'i>), SamlError> {
     let root = tree.root_element();
     match verified.covers {
-        Signed::Response => Ok((verified_envelope(root, screened)?, verified_assertion(only(root, "Assertion")?, screened)?)),
+        Signed::Response => {
+            Ok((verified_envelope(root, screened)?, verified_assertion(only(root, "Assertion")?, screened)?))
+        }
         Signed::Assertion => Ok((screened.envelope.clone(), verified_assertion(root, screened)?)),
     }
 }

@@ -1,5 +1,5 @@
-//! The signature engine (samael over libxmlsec) behind its own fence: pinned certificates of the fitting kind one at a time, the
-//! algorithm list always set, and as result the very bytes that were digested.
+//! The signature engine (samael over libxmlsec) behind its own fence: pinned certificates of the fitting kind one at
+//! a time, the algorithm list always set, and as result the very bytes that were digested.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -16,8 +16,14 @@ use crate::{
     login::trail::Trail,
 };
 
-const ALLOWED: [Allowed; 6] =
-    [Allowed::RsaSha256, Allowed::RsaSha384, Allowed::RsaSha512, Allowed::EcdsaSha256, Allowed::EcdsaSha384, Allowed::EcdsaSha512];
+const ALLOWED: [Allowed; 6] = [
+    Allowed::RsaSha256,
+    Allowed::RsaSha384,
+    Allowed::RsaSha512,
+    Allowed::EcdsaSha256,
+    Allowed::EcdsaSha384,
+    Allowed::EcdsaSha512,
+];
 
 /// The canonical form of the element that the outermost signature covers.
 #[derive(Debug)]
@@ -27,13 +33,19 @@ pub(super) struct Verified {
 }
 
 /// Verifies every signature of a screened document.
-pub(super) fn verify(text: &str, screened: &Screened, expectation: &Expectation<'_>, trail: &mut Trail) -> Result<Verified, SamlError> {
+pub(super) fn verify(
+    text: &str,
+    screened: &Screened,
+    expectation: &Expectation<'_>,
+    trail: &mut Trail,
+) -> Result<Verified, SamlError> {
     trail.outcome("saml.algorithms", check_algorithms(&screened.signatures, expectation))?;
     let candidates = trail.outcome("saml.certificate", candidates(&screened.signatures, expectation.certificates))?;
     let (xml, certificate) = reduce_by_any(text, &screened.signatures, &candidates, expectation.allow_sha1)
         .inspect_err(|error| trail.failed("saml.signature", error.to_string()))?;
     trail.passed_with("saml.signature", describe(certificate, expectation));
-    let covers = if screened.signatures.iter().any(|s| s.on == Signed::Response) { Signed::Response } else { Signed::Assertion };
+    let covers =
+        if screened.signatures.iter().any(|s| s.on == Signed::Response) { Signed::Response } else { Signed::Assertion };
     Ok(Verified { xml, covers })
 }
 
@@ -44,9 +56,12 @@ fn check_algorithms(signatures: &[SignatureFacts], expectation: &Expectation<'_>
     }
 }
 
-/// The certificates that could have made these signatures. The engine reports an error, not "invalid", for a key of another kind,
-/// so that one wrong kind would hide the right one; this is also where weak keys stay out.
-fn candidates<'a>(signatures: &[SignatureFacts], certificates: &'a [TrustedCertificate]) -> Result<Vec<&'a TrustedCertificate>, SamlError> {
+/// The certificates that could have made these signatures. The engine reports an error, not "invalid", for a key of
+/// another kind, so that one wrong kind would hide the right one; this is also where weak keys stay out.
+fn candidates<'a>(
+    signatures: &[SignatureFacts],
+    certificates: &'a [TrustedCertificate],
+) -> Result<Vec<&'a TrustedCertificate>, SamlError> {
     let fitting: Vec<_> = certificates.iter().filter(|c| signatures.iter().all(|s| fits(c.key_kind(), s))).collect();
     let strong: Vec<_> = fitting.iter().copied().filter(|c| !c.is_weak()).collect();
     match (certificates.is_empty(), fitting.is_empty(), strong.is_empty()) {
@@ -59,7 +74,9 @@ fn candidates<'a>(signatures: &[SignatureFacts], certificates: &'a [TrustedCerti
 
 fn fits(kind: KeyKind, signature: &SignatureFacts) -> bool {
     match (kind, signature.method) {
-        (KeyKind::Rsa { bits }, SignatureMethod::Rsa) => usize::try_from(bits).is_ok_and(|bits| bits.div_ceil(8) == signature.value_len),
+        (KeyKind::Rsa { bits }, SignatureMethod::Rsa) => {
+            usize::try_from(bits).is_ok_and(|bits| bits.div_ceil(8) == signature.value_len)
+        }
         // r and s, each as long as the curve's order (XML Signature 6.4.3).
         (KeyKind::EcP256, SignatureMethod::Ecdsa) => signature.value_len == 64,
         (KeyKind::EcP384, SignatureMethod::Ecdsa) => signature.value_len == 96,
@@ -70,8 +87,14 @@ fn fits(kind: KeyKind, signature: &SignatureFacts) -> bool {
 
 type Reduced<'a> = (String, Option<&'a TrustedCertificate>);
 
-fn reduce_by_any<'a>(text: &str, signatures: &[SignatureFacts], candidates: &[&'a TrustedCertificate], allow_sha1: bool) -> Result<Reduced<'a>, SamlError> {
-    // The engine's own list has no SHA-1; where it is in use and allowed, the pre-screen's exact list has already been applied.
+fn reduce_by_any<'a>(
+    text: &str,
+    signatures: &[SignatureFacts],
+    candidates: &[&'a TrustedCertificate],
+    allow_sha1: bool,
+) -> Result<Reduced<'a>, SamlError> {
+    // The engine's own list has no SHA-1; where it is in use and allowed, the pre-screen's exact list has already
+    // been applied.
     let list = if allow_sha1 && signatures.iter().any(|s| s.sha1.is_some()) { None } else { Some(ALLOWED.as_slice()) };
     for certificate in candidates {
         match reduce(text, std::slice::from_ref(certificate.for_engine()), list) {
@@ -105,7 +128,10 @@ fn describe(certificate: Option<&TrustedCertificate>, expectation: &Expectation<
     let fingerprint = certificate.fingerprint_sha256();
     // Pinned keys outlive their certificates' dates (SAML metadata interoperability profile 2.6.1): told, not refused.
     if certificate.is_expired(expectation.now) {
-        format!("certificate sha256 {fingerprint}, expired on {}: replace it soon", certificate.not_after().format("%Y-%m-%d"))
+        format!(
+            "certificate sha256 {fingerprint}, expired on {}: replace it soon",
+            certificate.not_after().format("%Y-%m-%d")
+        )
     } else {
         format!("certificate sha256 {fingerprint}")
     }

@@ -30,26 +30,30 @@ pub fn sp_metadata(sp: &SpMetadata<'_>) -> Result<String, KeyError> {
     let signing = certificates(sp.signing_certificates)?;
     let encryption = certificates(sp.encryption_certificates)?;
     let mut xml = XmlText::new();
-    xml.element("md:EntityDescriptor", &[("xmlns:md", NS_METADATA), ("xmlns:ds", NS_DSIG), ("entityID", sp.entity_id)], |x| {
-        let descriptor = [
-            ("AuthnRequestsSigned", if sp.signs_requests { "true" } else { "false" }),
-            ("WantAssertionsSigned", "true"),
-            ("protocolSupportEnumeration", NS_PROTOCOL),
-        ];
-        x.element("md:SPSSODescriptor", &descriptor, |x| {
-            signing.iter().for_each(|c| key_descriptor(x, "signing", c, &[]));
-            encryption.iter().for_each(|c| key_descriptor(x, "encryption", c, &ENCRYPTION_METHODS));
-            if let Some(slo_url) = sp.slo_url {
-                x.empty("md:SingleLogoutService", &[("Binding", REDIRECT_BINDING), ("Location", slo_url)]);
-                x.empty("md:SingleLogoutService", &[("Binding", POST_BINDING), ("Location", slo_url)]);
-            }
-            if let Some(format) = sp.name_id_format {
-                x.text("md:NameIDFormat", &[], format);
-            }
-            let acs = [("Binding", POST_BINDING), ("Location", sp.acs_url), ("index", "0"), ("isDefault", "true")];
-            x.empty("md:AssertionConsumerService", &acs);
-        });
-    });
+    xml.element(
+        "md:EntityDescriptor",
+        &[("xmlns:md", NS_METADATA), ("xmlns:ds", NS_DSIG), ("entityID", sp.entity_id)],
+        |x| {
+            let descriptor = [
+                ("AuthnRequestsSigned", if sp.signs_requests { "true" } else { "false" }),
+                ("WantAssertionsSigned", "true"),
+                ("protocolSupportEnumeration", NS_PROTOCOL),
+            ];
+            x.element("md:SPSSODescriptor", &descriptor, |x| {
+                signing.iter().for_each(|c| key_descriptor(x, "signing", c, &[]));
+                encryption.iter().for_each(|c| key_descriptor(x, "encryption", c, &ENCRYPTION_METHODS));
+                if let Some(slo_url) = sp.slo_url {
+                    x.empty("md:SingleLogoutService", &[("Binding", REDIRECT_BINDING), ("Location", slo_url)]);
+                    x.empty("md:SingleLogoutService", &[("Binding", POST_BINDING), ("Location", slo_url)]);
+                }
+                if let Some(format) = sp.name_id_format {
+                    x.text("md:NameIDFormat", &[], format);
+                }
+                let acs = [("Binding", POST_BINDING), ("Location", sp.acs_url), ("index", "0"), ("isDefault", "true")];
+                x.empty("md:AssertionConsumerService", &acs);
+            });
+        },
+    );
     Ok(format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{}", xml.finish()))
 }
 
@@ -62,7 +66,9 @@ const ENCRYPTION_METHODS: [&str; 3] = [
 
 fn key_descriptor(x: &mut XmlText, purpose: &str, certificate: &str, methods: &[&str]) {
     x.element("md:KeyDescriptor", &[("use", purpose)], |x| {
-        x.element("ds:KeyInfo", &[], |x| x.element("ds:X509Data", &[], |x| x.text("ds:X509Certificate", &[], certificate)));
+        x.element("ds:KeyInfo", &[], |x| {
+            x.element("ds:X509Data", &[], |x| x.text("ds:X509Certificate", &[], certificate))
+        });
         for method in methods {
             x.empty("md:EncryptionMethod", &[("Algorithm", method)]);
         }
@@ -70,5 +76,7 @@ fn key_descriptor(x: &mut XmlText, purpose: &str, certificate: &str, methods: &[
 }
 
 fn certificates(pem: &[String]) -> Result<Vec<String>, KeyError> {
-    pem.iter().map(|pem| TrustedCertificate::from_text(pem).map(|c| c.to_base64()).map_err(|_| KeyError::Certificate)).collect()
+    pem.iter()
+        .map(|pem| TrustedCertificate::from_text(pem).map(|c| c.to_base64()).map_err(|_| KeyError::Certificate))
+        .collect()
 }

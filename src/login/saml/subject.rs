@@ -17,14 +17,21 @@ pub(super) struct Subject {
 }
 
 /// Reads the subject; `attributes` is `None` when they could not be read.
-pub(super) fn read(assertion: Node<'_, '_>, attributes: Option<&[Attribute]>, expectation: &Expectation<'_>) -> Result<Subject, SamlError> {
+pub(super) fn read(
+    assertion: Node<'_, '_>,
+    attributes: Option<&[Attribute]>,
+    expectation: &Expectation<'_>,
+) -> Result<Subject, SamlError> {
     let subject = child(assertion, NS_ASSERTION, "Subject").ok_or(SamlError::NameId("there is no Subject"))?;
     let mut all = children(subject, NS_ASSERTION, "NameID");
     let name_id = match (all.next(), all.next()) {
         (found, None) => found.map(name_id).transpose()?,
         _ => return Err(SamlError::NameId("there are several NameIDs")),
     };
-    let known = |child: &Node<'_, '_>| child.tag_name().namespace() == Some(NS_ASSERTION) && matches!(child.tag_name().name(), "NameID" | "SubjectConfirmation");
+    let known = |child: &Node<'_, '_>| {
+        child.tag_name().namespace() == Some(NS_ASSERTION)
+            && matches!(child.tag_name().name(), "NameID" | "SubjectConfirmation")
+    };
     if !subject.children().filter(Node::is_element).all(|c| known(&c)) {
         return Err(SamlError::NameId("the Subject has a part that is not known"));
     }

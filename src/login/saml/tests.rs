@@ -1,4 +1,5 @@
-//! What we send, read by the fixture identity provider: it must understand, verify, and never be fooled by what we were given.
+//! What we send, read by the fixture identity provider: it must understand, verify, and never be fooled by what we
+//! were given.
 
 use chrono::{DateTime, Utc};
 use idp_fixtures::{
@@ -70,7 +71,8 @@ fn a_redirect_is_understood_and_its_signature_covers_the_raw_octets() {
 
 #[test]
 fn an_unsigned_redirect_says_nothing_of_signatures() {
-    let url = AuthnRequest { destination: "https://idp.acme.example/sso", ..request(&[]) }.redirect_url(None, None).unwrap();
+    let url =
+        AuthnRequest { destination: "https://idp.acme.example/sso", ..request(&[]) }.redirect_url(None, None).unwrap();
     assert!(url.starts_with("https://idp.acme.example/sso?SAMLRequest=") && !url.contains('&'), "{url}");
     let received = Received::from_query(url.split_once('?').unwrap().1).unwrap();
     assert_eq!(received.signature, RequestSignature::Absent);
@@ -90,10 +92,19 @@ fn a_posted_request_is_understood_and_its_signature_verifies() {
 #[test]
 fn markup_in_what_we_were_given_stays_text() {
     let contexts = [HOSTILE.to_owned()];
-    let hostile = AuthnRequest { destination: HOSTILE, acs_url: HOSTILE, sp_entity_id: HOSTILE, name_id_format: Some(HOSTILE), ..request(&contexts) };
+    let hostile = AuthnRequest {
+        destination: HOSTILE,
+        acs_url: HOSTILE,
+        sp_entity_id: HOSTILE,
+        name_id_format: Some(HOSTILE),
+        ..request(&contexts)
+    };
     for key in [None, Some(signing_key())] {
         let received = Received::from_form(&hostile.post_value(key.as_ref()).unwrap(), None).unwrap();
-        assert_eq!([&received.issuer, received.acs_url.as_ref().unwrap(), received.destination.as_ref().unwrap()], [HOSTILE; 3]);
+        assert_eq!(
+            [&received.issuer, received.acs_url.as_ref().unwrap(), received.destination.as_ref().unwrap()],
+            [HOSTILE; 3]
+        );
         assert_eq!(received.requested_contexts, contexts);
         assert_eq!(received.name_id_format.as_deref(), Some(HOSTILE));
     }
@@ -128,6 +139,10 @@ fn our_metadata_names_every_key_and_address() {
     assert_eq!(read.entity_id, "https://usher.example/saml/con_1/metadata");
     assert_eq!(read.acs_urls, ["https://usher.example/saml/con_1/acs"]);
     assert_eq!((read.signing.len(), read.encryption.len()), (2, 1));
-    assert!(xml.contains("AuthnRequestsSigned=\"true\"") && xml.contains("WantAssertionsSigned=\"true\"") && !xml.contains("validUntil"));
+    assert!(
+        xml.contains("AuthnRequestsSigned=\"true\"")
+            && xml.contains("WantAssertionsSigned=\"true\"")
+            && !xml.contains("validUntil")
+    );
     assert_eq!(xml.matches("SingleLogoutService").count(), 2);
 }

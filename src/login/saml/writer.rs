@@ -1,4 +1,5 @@
-//! Writes the XML that we send. Every text and attribute goes through the escaping of quick-xml: nothing is ever pasted into markup.
+//! Writes the XML that we send. Every text and attribute goes through the escaping of quick-xml: nothing is ever
+//! pasted into markup.
 
 use quick_xml::{
     Writer,

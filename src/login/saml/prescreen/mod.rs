@@ -1,19 +1,28 @@
-//! The structure that a response must have before the signature engine may see it: one assertion, signatures in their places,
-//! each covering its own parent by the one allowed recipe. Reads nothing for identity; what it notes of the outer Response may only refuse.
+//! The structure that a response must have before the signature engine may see it: one assertion, signatures in their
+//! places, each covering its own parent by the one allowed recipe. Reads nothing for identity; what it notes of the
+//! outer Response may only refuse.
+
+mod recipe;
 
 use std::collections::HashSet;
 
-use base64::{Engine, engine::general_purpose::STANDARD};
-
 use super::{
-    error::{SamlError, shown},
+    error::SamlError,
     model::{Envelope, NS_ASSERTION, NS_DSIG, NS_EXC_C14N, NS_PROTOCOL},
 };
 use crate::connections::saml_metadata::xml::{self, Binding, Limits, StartTag, Visitor, is_ncname};
+use recipe::{C14N, DIGEST_VALUE, EXCLUSIVE, Pending, RECIPE, SIGNATURE_VALUE};
+pub(super) use recipe::{SignatureFacts, SignatureMethod};
 
 /// Limits of a response: 256 KB hold about two thousand groups.
-pub(super) const LIMITS: Limits =
-    Limits { bytes: 256 * 1024, depth: 64, attributes_per_tag: 64, elements: 20_000, namespaces_in_scope: 64, comments_allowed: false };
+pub(super) const LIMITS: Limits = Limits {
+    bytes: 256 * 1024,
+    depth: 64,
+    attributes_per_tag: 64,
+    elements: 20_000,
+    namespaces_in_scope: 64,
+    comments_allowed: false,
+};
 const MAX_ATTRIBUTES: usize = 500;
 const MAX_VALUES: usize = 6_000;
 
@@ -22,23 +31,6 @@ const MAX_VALUES: usize = 6_000;
 pub(super) enum Signed {
     Response,
     Assertion,
-}
-
-/// A signature method of the allow-list. SHA-1 is on it only for connections that an operator has flagged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum SignatureMethod {
-    Rsa,
-    Ecdsa,
-}
-
-/// One signature whose place, reference and recipe are right; whether it verifies is not known yet.
-#[derive(Debug, Clone)]
-pub(super) struct SignatureFacts {
-    pub on: Signed,
-    pub method: SignatureMethod,
-    pub value_len: usize,
-    /// The first SHA-1 algorithm in it, if any.
-    pub sha1: Option<&'static str>,
 }
 
 /// A document that may be shown to the signature engine.
@@ -84,39 +76,6 @@ enum Place {
     Other,
 }
 
-/// The children of a ds:Signature in their order, each with its parent (XML Signature 4; SAML core 5.4).
-const RECIPE: [(&str, Option<usize>); 10] = [
-    ("SignedInfo", None),
-    ("CanonicalizationMethod", Some(0)),
-    ("SignatureMethod", Some(0)),
-    ("Reference", Some(0)),
-    ("Transforms", Some(3)),
-    ("Transform", Some(4)),
-    ("Transform", Some(4)),
-    ("DigestMethod", Some(3)),
-    ("DigestValue", Some(3)),
-    ("SignatureValue", None),
-];
-const C14N: usize = 1;
-const METHOD: usize = 2;
-const REFERENCE: usize = 3;
-const ENVELOPED: usize = 5;
-const EXCLUSIVE: usize = 6;
-const DIGEST: usize = 7;
-const DIGEST_VALUE: usize = 8;
-const SIGNATURE_VALUE: usize = 9;
-
-#[derive(Default)]
-struct Pending {
-    step: usize,
-    has_key_info: bool,
-    method: Option<SignatureMethod>,
-    digest_len: usize,
-    sha1: Option<&'static str>,
-    digest_value: String,
-    signature_value: String,
-}
-
 #[derive(Default)]
 struct Screen {
     fragment: bool,
@@ -156,7 +115,9 @@ impl Visitor for Screen {
                 }
                 Place::KeyInfo
             }
-            Some(Place::OuterIssuer | Place::StatusMessage) => return Err(SamlError::Structure("markup inside a text")),
+            Some(Place::OuterIssuer | Place::StatusMessage) => {
+                return Err(SamlError::Structure("markup inside a text"));
+            }
             Some(Place::Other) => self.in_other(tag)?,
         };
         self.path.push(place);
@@ -193,7 +154,13 @@ impl Visitor for Screen {
 impl Screen {
     fn finish(mut self, inherited: Vec<Binding>) -> Screened {
         self.envelope.is_signed = self.signatures.iter().any(|s| s.on == Signed::Response);
-        Screened { envelope: self.envelope, signatures: self.signatures, assertion_id: self.assertion_id, is_encrypted: self.is_encrypted, inherited }
+        Screened {
+            envelope: self.envelope,
+            signatures: self.signatures,
+            assertion_id: self.assertion_id,
+            is_encrypted: self.is_encrypted,
+            inherited,
+        }
     }
 
     /// One ID per element, of one spelling in no namespace, an NCName, and unique in the document:
@@ -264,7 +231,9 @@ impl Screen {
     fn in_assertion(&mut self, tag: &StartTag<'_>) -> Result<Place, SamlError> {
         match (tag.namespace, tag.local) {
             (NS_DSIG, "Signature") => self.open_signature(Signed::Assertion),
-            (NS_ASSERTION, "Issuer" | "Subject" | "Conditions" | "Advice") => self.once(Signed::Assertion, tag.local, Place::Other),
+            (NS_ASSERTION, "Issuer" | "Subject" | "Conditions" | "Advice") => {
+                self.once(Signed::Assertion, tag.local, Place::Other)
+            }
             (NS_ASSERTION, "AuthnStatement" | "AuthzDecisionStatement" | "AttributeStatement") => Ok(Place::Other),
             _ => Err(SamlError::Structure("the Assertion has a child that SAML Web SSO does not know")),
         }
@@ -273,7 +242,9 @@ impl Screen {
     /// Anywhere else nothing may stand that could be taken for the real thing (XSW in Extensions, Advice, Object).
     fn in_other(&mut self, tag: &StartTag<'_>) -> Result<Place, SamlError> {
         match (tag.namespace, tag.local) {
-            (NS_ASSERTION, "Assertion" | "EncryptedAssertion") => Err(SamlError::Structure("an assertion stands where none may be")),
+            (NS_ASSERTION, "Assertion" | "EncryptedAssertion") => {
+                Err(SamlError::Structure("an assertion stands where none may be"))
+            }
             (NS_PROTOCOL, "Response") => Err(SamlError::Structure("a Response stands inside another")),
             (NS_DSIG, "Signature") => Err(SamlError::Structure("a signature stands where none may be")),
             (NS_ASSERTION, "EncryptedID" | "EncryptedAttribute") => {
@@ -281,7 +252,11 @@ impl Screen {
             }
             (NS_ASSERTION, "Attribute") => {
                 self.attributes += 1;
-                if self.attributes > MAX_ATTRIBUTES { Err(SamlError::Attributes("too many attributes")) } else { Ok(Place::Other) }
+                if self.attributes > MAX_ATTRIBUTES {
+                    Err(SamlError::Attributes("too many attributes"))
+                } else {
+                    Ok(Place::Other)
+                }
             }
             (NS_ASSERTION, "AttributeValue") => {
                 self.values += 1;
@@ -325,7 +300,11 @@ impl Screen {
         let parent = self.path.last().copied();
         if (tag.namespace, tag.local) == (NS_EXC_C14N, "InclusiveNamespaces") {
             // A prefix list only adds namespace declarations to what is digested.
-            return if matches!(parent, Some(Place::Step(C14N | EXCLUSIVE))) { Ok(Place::Prefixes) } else { Err(WRONG) };
+            return if matches!(parent, Some(Place::Step(C14N | EXCLUSIVE))) {
+                Ok(Place::Prefixes)
+            } else {
+                Err(WRONG)
+            };
         }
         if tag.namespace != NS_DSIG {
             return Err(WRONG);
@@ -361,80 +340,3 @@ impl Screen {
         Ok(())
     }
 }
-
-impl Pending {
-    fn check_step(&mut self, tag: &StartTag<'_>, target: &str) -> Result<(), SamlError> {
-        let algorithm = tag.attribute("Algorithm").map(|a| a.raw).unwrap_or_default();
-        let refused = || SamlError::SignatureAlgorithm(shown(algorithm));
-        match self.step {
-            C14N | EXCLUSIVE if !is_exclusive_c14n(algorithm) => Err(refused()),
-            ENVELOPED if algorithm != "http://www.w3.org/2000/09/xmldsig#enveloped-signature" => Err(refused()),
-            METHOD => {
-                let (method, sha1) = signature_method(algorithm).ok_or_else(refused)?;
-                self.method = Some(method);
-                self.sha1 = self.sha1.or(sha1);
-                Ok(())
-            }
-            DIGEST => {
-                let (len, sha1) = digest_method(algorithm).ok_or_else(refused)?;
-                self.digest_len = len;
-                self.sha1 = self.sha1.or(sha1);
-                Ok(())
-            }
-            // The reference must name the signature's own parent (SAML core 5.4.2): not nothing, not another element, not elsewhere.
-            REFERENCE if tag.attribute("URI").and_then(|a| a.raw.strip_prefix('#')) != Some(target) => {
-                Err(SamlError::Structure("a signature does not cover the element it stands in"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn close(self, on: Signed) -> Result<SignatureFacts, SamlError> {
-        let incomplete = SamlError::Structure("a signature is incomplete");
-        let (Some(method), true) = (self.method, self.step == RECIPE.len()) else {
-            return Err(incomplete);
-        };
-        // Strict base64 of the right length: strays and comments in these values have been a way in (CVE-2025-29775).
-        let digest = strict_base64(&self.digest_value)?;
-        let value = strict_base64(&self.signature_value)?;
-        if digest.len() != self.digest_len || value.len() < 64 || value.len() > 2048 {
-            return Err(SamlError::Structure("a digest or signature value has the wrong length"));
-        }
-        Ok(SignatureFacts { on, method, value_len: value.len(), sha1: self.sha1 })
-    }
-}
-
-fn strict_base64(text: &str) -> Result<Vec<u8>, SamlError> {
-    let compact: String = text.split_ascii_whitespace().collect();
-    STANDARD.decode(compact).map_err(|_| SamlError::Structure("a digest or signature value is not base64"))
-}
-
-fn is_exclusive_c14n(algorithm: &str) -> bool {
-    // With or without comments is the same to a document that has none.
-    algorithm.strip_suffix("WithComments").unwrap_or(algorithm) == NS_EXC_C14N
-}
-
-fn signature_method(algorithm: &str) -> Option<(SignatureMethod, Option<&'static str>)> {
-    Some(match algorithm {
-        "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256"
-        | "http://www.w3.org/2001/04/xmldsig-more#rsa-sha384"
-        | "http://www.w3.org/2001/04/xmldsig-more#rsa-sha512" => (SignatureMethod::Rsa, None),
-        "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha256"
-        | "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha384"
-        | "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha512" => (SignatureMethod::Ecdsa, None),
-        "http://www.w3.org/2000/09/xmldsig#rsa-sha1" => (SignatureMethod::Rsa, Some("RSA-SHA1")),
-        "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha1" => (SignatureMethod::Ecdsa, Some("ECDSA-SHA1")),
-        _ => return None,
-    })
-}
-
-fn digest_method(algorithm: &str) -> Option<(usize, Option<&'static str>)> {
-    Some(match algorithm {
-        "http://www.w3.org/2001/04/xmlenc#sha256" => (32, None),
-        "http://www.w3.org/2001/04/xmldsig-more#sha384" => (48, None),
-        "http://www.w3.org/2001/04/xmlenc#sha512" => (64, None),
-        "http://www.w3.org/2000/09/xmldsig#sha1" => (20, Some("a SHA-1 digest")),
-        _ => return None,
-    })
-}
-
