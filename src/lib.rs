@@ -28,6 +28,7 @@ pub mod learners;
 pub mod access;
 pub mod sessions;
 pub mod content;
+pub mod roster;
 pub mod login;
 pub mod jobs;
 // What binds it all together.

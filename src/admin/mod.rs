@@ -24,12 +24,14 @@ pub mod api;
 mod author;
 mod body;
 mod create_token;
+pub mod events_api;
 mod idempotency;
 mod invalid;
 mod permission;
 mod scope;
 mod secret;
 mod store;
+mod store_events;
 mod store_idempotency;
 
 pub use access::{ApiRoutes, Route};

@@ -13,6 +13,7 @@
 //! identity at every return; commit, then session, then reply; every end leaves one attempt with each check and, when
 //! refused, one [`reason::Reason`].
 
+pub mod attempts_api;
 pub mod attempt;
 pub mod begin;
 pub mod complete;
@@ -29,4 +30,5 @@ pub mod return_to;
 pub mod saml;
 pub mod sp;
 mod store;
+mod store_attempts;
 pub mod trail;

@@ -29,6 +29,7 @@ use crate::{
         Problem,
         problem::{FieldProblem, ProblemDetails},
     },
+    login, roster,
 };
 
 const TAGS: &[(&str, &str)] = &[
@@ -54,7 +55,10 @@ pub fn routes() -> ApiRoutes {
     ApiRoutes::new()
         .merge(clients::api::routes())
         .merge(connections::routes())
+        .merge(login::attempts_api::routes())
+        .merge(roster::api::routes())
         .merge(content::api::routes())
+        .merge(admin::events_api::routes())
         .merge(admin::api::routes())
 }
 
