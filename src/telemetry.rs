@@ -1,5 +1,7 @@
 //! Logs and metrics: set up once per process, written to standard error and to `/metrics`.
 
+use std::io::{self, IsTerminal};
+
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -9,7 +11,7 @@ use crate::config::LogSettings;
 pub fn init_logs(settings: &LogSettings) {
     let filter = EnvFilter::try_new(&settings.filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let registry = tracing_subscriber::registry().with(filter);
-    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let lines = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).with_target(false);
     let _already_started = if settings.json {
         registry.with(lines.json().flatten_event(true)).try_init()
     } else {

@@ -1,6 +1,8 @@
 //! The admin API, called without a network: a declarative file goes through the very checks, transactions and audit
 //! events that a call over HTTP goes through.
 
+use std::io;
+
 use anyhow::{Context, bail};
 use axum::{
     Router,
@@ -10,21 +12,35 @@ use axum::{
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tower::ServiceExt;
+use tracing::{Dispatch, Level, instrument::WithSubscriber};
 
-use crate::{app::App, router};
+use crate::{app::App, crypto, ids::ConnectionId, router};
 
 /// More than any answer of the API.
 const LARGEST: usize = 64 << 20;
 
 /// A caller of the admin API in this process.
 pub struct Api {
+    app: App,
     router: Router,
     token: SecretString,
+    /// Where these calls log: a line for each would bury what the command says.
+    log: Dispatch,
 }
 
 impl Api {
     pub fn new(app: &App, token: SecretString) -> Self {
-        Self { router: router::public(app), token }
+        let log = tracing_subscriber::fmt().with_max_level(Level::WARN).with_writer(io::stderr).finish();
+        Self { app: app.clone(), router: router::public(app), token, log: Dispatch::new(log) }
+    }
+
+    /// Whether this is the client secret that a connection has. The API never shows it.
+    pub async fn has_client_secret(&self, connection: &str, secret: &str) -> anyhow::Result<bool> {
+        let id: ConnectionId = connection.parse().context("a connection has an id")?;
+        let facts = self.app.connections.reload(&self.app, id).await?;
+        let oidc = facts.as_ref().and_then(|facts| facts.oidc.as_ref());
+        let stored = oidc.map(|oidc| oidc.client_secret(&self.app)).transpose()?.flatten();
+        Ok(stored.is_some_and(|stored| crypto::same(stored.expose_secret().as_bytes(), secret.as_bytes())))
     }
 
     /// Reads; `None` when there is no such thing.
@@ -72,7 +88,8 @@ impl Api {
             .header(header::CONTENT_TYPE, "application/json")
             .body(body.map_or_else(Body::empty, |body| Body::from(body.to_string())))
             .with_context(|| format!("asking for {path}"))?;
-        let response = self.router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
+        let answered = self.router.clone().oneshot(request).with_subscriber(self.log.clone()).await;
+        let response = answered.unwrap_or_else(|never| match never {});
         let status = response.status();
         let bytes = body::to_bytes(response.into_body(), LARGEST).await.context("reading an answer")?;
         if bytes.is_empty() {

@@ -20,6 +20,7 @@ pub use file::{ClientFile, parse, read};
 pub use plan::{Action, Difference, Plan, Step};
 
 use file::{ConnectionFile, Fields};
+use plan::Lists;
 
 /// What is done with a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +73,7 @@ impl Run<'_> {
             self.plan.push("client", self.slug, Action::Create);
             return Ok(true);
         };
-        let differences = plan::differences(&file.fields, &current);
+        let differences = plan::differences(&file.fields, &current, Lists::AreSets);
         if !differences.is_empty() && !self.is_dry() {
             let changes = plan::changed_fields(&file.fields, &differences);
             self.api.send(&what, Method::PATCH, &self.base, &Value::Object(changes)).await?;
@@ -128,7 +129,7 @@ impl Run<'_> {
             self.plan.push(kind, key.1, Action::Create);
             return Ok(());
         };
-        let differences = plan::differences(fields, &current);
+        let differences = plan::differences(fields, &current, Lists::AreSets);
         if !differences.is_empty() && !self.is_dry() {
             let path = format!("{}/{list}/{}", self.base, id(&current));
             let changes = plan::changed_fields(fields, &differences);
@@ -151,7 +152,13 @@ impl Run<'_> {
         let path = format!("{}/connections/{}", self.base, id(&current));
         // A list leaves typed metadata out.
         let current = self.api.find(&path).await?.unwrap_or(current);
-        let mut differences = plan::differences(&file.fields, &current);
+        let mut differences = plan::differences(&file.fields, &current, Lists::AreSets);
+        let secret = file.fields.get("oidc").and_then(|oidc| oidc.get("client_secret")).and_then(Value::as_str);
+        if let Some(secret) = secret
+            && !self.api.has_client_secret(id(&current), secret).await?
+        {
+            differences.push(Difference::hidden("oidc.client_secret"));
+        }
         if !differences.is_empty() && !self.is_dry() {
             let changes = plan::changed_fields(&file.fields, &differences);
             self.api.send(&what, Method::PATCH, &path, &Value::Object(changes)).await?;
@@ -159,7 +166,7 @@ impl Run<'_> {
         if let Some(mapping) = &file.mapping {
             let path = format!("{path}/mapping");
             let current = self.api.find(&path).await?.unwrap_or_default();
-            let changed = plan::differences(&single("mapping", mapping), &current);
+            let changed = plan::differences(&single("mapping", mapping), &current, Lists::AreOrdered);
             if !changed.is_empty() && !self.is_dry() {
                 self.api.send(&format!("mapping of {what}"), Method::PUT, &path, mapping).await?;
             }

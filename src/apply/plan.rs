@@ -19,6 +19,13 @@ pub struct Difference {
     pub after: String,
 }
 
+impl Difference {
+    /// A secret that differs, in words that show neither.
+    pub(super) fn hidden(field: &str) -> Self {
+        Self { field: field.to_owned(), before: "(hidden)".to_owned(), after: "(hidden)".to_owned() }
+    }
+}
+
 /// What becomes of one thing that the file names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
@@ -78,14 +85,23 @@ impl fmt::Display for Plan {
     }
 }
 
+/// Whether the order of a list means something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lists {
+    /// Domains, sublicenses: not every list of the API keeps its order.
+    AreSets,
+    /// Rules of a mapping.
+    AreOrdered,
+}
+
 /// Where what is wanted differs from what is there. What is not wanted in words is left alone.
-pub(super) fn differences(wanted: &Fields, current: &Value) -> Vec<Difference> {
+pub(super) fn differences(wanted: &Fields, current: &Value, lists: Lists) -> Vec<Difference> {
     let mut found = Vec::new();
-    compare("", wanted, current, &mut found);
+    compare("", wanted, current, lists, &mut found);
     found
 }
 
-fn compare(path: &str, wanted: &Fields, current: &Value, found: &mut Vec<Difference>) {
+fn compare(path: &str, wanted: &Fields, current: &Value, lists: Lists, found: &mut Vec<Difference>) {
     for (name, value) in wanted {
         if WRITE_ONLY.contains(&name.as_str()) {
             continue;
@@ -93,26 +109,27 @@ fn compare(path: &str, wanted: &Fields, current: &Value, found: &mut Vec<Differe
         let field = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
         let there = current.get(name).unwrap_or(&Value::Null);
         match (value, there) {
-            (Value::Object(inner), Value::Object(_)) => compare(&field, inner, there, found),
-            _ if same(value, there) => {}
+            (Value::Object(inner), Value::Object(_)) => compare(&field, inner, there, lists, found),
+            _ if same(value, there, lists) => {}
             _ => found.push(Difference { field, before: there.to_string(), after: value.to_string() }),
         }
     }
 }
 
-fn same(wanted: &Value, there: &Value) -> bool {
+fn same(wanted: &Value, there: &Value, lists: Lists) -> bool {
     match (wanted, there) {
         (Value::String(wanted), Value::String(there)) => {
             let time = |text: &str| DateTime::parse_from_rfc3339(text).ok();
             wanted == there || time(wanted).zip(time(there)).is_some_and(|(wanted, there)| wanted == there)
         }
-        (Value::Array(wanted), Value::Array(there)) => {
-            // Lists of the API are sets: order is not kept by all of them.
-            wanted.len() == there.len() && wanted.iter().all(|value| there.iter().any(|other| same(value, other)))
-        }
+        (Value::Array(wanted), Value::Array(there)) if wanted.len() != there.len() => false,
+        (Value::Array(wanted), Value::Array(there)) => match lists {
+            Lists::AreOrdered => wanted.iter().zip(there).all(|(value, other)| same(value, other, lists)),
+            Lists::AreSets => wanted.iter().all(|value| there.iter().any(|other| same(value, other, lists))),
+        },
         (Value::Object(wanted), Value::Object(_)) => {
             let mut found = Vec::new();
-            compare("", wanted, there, &mut found);
+            compare("", wanted, there, lists, &mut found);
             found.is_empty()
         }
         (wanted, there) => wanted == there,
@@ -153,7 +170,7 @@ mod tests {
             "name": "Acme", "saml": {"force_authn": false, "binding": "post", "other": 1},
             "domains": ["a.example", "b.example"], "ends_at": "2027-01-01T01:00:00+01:00", "oidc": {}, "status": "draft"
         });
-        let found = differences(&wanted, &there);
+        let found = differences(&wanted, &there, Lists::AreSets);
         assert_eq!(
             found,
             [Difference { field: "saml.force_authn".into(), before: "false".into(), after: "true".into() }]
@@ -168,7 +185,7 @@ mod tests {
     fn a_list_of_things_is_the_same_when_each_has_what_is_named() {
         let wanted = fields(json!({ "email_domains": [{"domain": "acme.example"}] }));
         let there = json!({ "email_domains": [{"domain": "acme.example", "verified_at": null}] });
-        assert!(differences(&wanted, &there).is_empty());
-        assert_eq!(differences(&wanted, &json!({ "email_domains": [] })).len(), 1);
+        assert!(differences(&wanted, &there, Lists::AreSets).is_empty());
+        assert_eq!(differences(&wanted, &json!({ "email_domains": [] }), Lists::AreSets).len(), 1);
     }
 }

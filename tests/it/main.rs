@@ -17,3 +17,5 @@ mod saml_verify;
 mod saml_verify_checks;
 mod saml_verify_structure;
 mod saml_verify_mutations;
+mod tidy;
+mod tidy_schema;
