@@ -7,6 +7,8 @@
 //! | `plan.rs` | what differs, field by field |
 //! | `api.rs` | the admin API in this process: its rules are the rules here |
 
+use std::collections::HashMap;
+
 use axum::http::Method;
 use serde_json::{Value, json};
 
@@ -51,8 +53,10 @@ pub async fn apply(api: &Api, file: &ClientFile, mode: Mode) -> anyhow::Result<P
     for connection in &file.connections {
         run.connection(connection, is_new).await?;
     }
+    let ids = run.sublicense_ids(is_new).await?;
     for (external_id, fields) in &file.content {
-        run.item("content", "content", ("external_id", external_id), fields, is_new).await?;
+        let fields = with_ids(fields, &ids);
+        run.item("content", "content", ("external_id", external_id), &fields, is_new).await?;
     }
     Ok(run.plan)
 }
@@ -110,6 +114,16 @@ impl Run<'_> {
         }
         let items = self.api.list(&format!("{}/{list}", self.base)).await?;
         Ok(items.into_iter().find(|item| item.get(key.0).and_then(Value::as_str) == Some(key.1)))
+    }
+
+    /// Ids of the sublicenses by slug: content is written with either and read with ids.
+    async fn sublicense_ids(&self, is_new: bool) -> anyhow::Result<HashMap<String, Value>> {
+        if is_new && self.is_dry() {
+            return Ok(HashMap::new());
+        }
+        let items = self.api.list(&format!("{}/sublicenses", self.base)).await?;
+        let named = |item: &Value| Some((item.get("slug")?.as_str()?.to_owned(), item.get("id")?.clone()));
+        Ok(items.iter().filter_map(named).collect())
     }
 
     async fn item(
@@ -191,6 +205,16 @@ impl Run<'_> {
         }
         Ok(())
     }
+}
+
+fn with_ids(fields: &Fields, ids: &HashMap<String, Value>) -> Fields {
+    let mut fields = fields.clone();
+    for slug in fields.get_mut("sublicenses").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(id) = slug.as_str().and_then(|slug| ids.get(slug)) {
+            *slug = id.clone();
+        }
+    }
+    fields
 }
 
 fn single(name: &str, value: &Value) -> Fields {

@@ -26,14 +26,15 @@ pub(super) struct Idps {
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct SamlIdp {
-    pub base_url: Url,
+    pub base_url: String,
     pub entity_id: String,
-    pub metadata_url: Url,
+    pub metadata_url: String,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct OidcProvider {
-    pub issuer: Url,
+    /// As the provider spells it: a slash at its end would make it another one.
+    pub issuer: String,
     pub client_id: String,
 }
 
@@ -49,14 +50,17 @@ pub(super) async fn start(home: &Home) -> anyhow::Result<(Child, ChildStdout)> {
         program.display()
     );
     let before: Option<Idps> = home.read(REMEMBERED).and_then(|text| serde_json::from_str(&text).ok());
-    let keep = |url: Option<&Url>| url.and_then(Url::port).filter(|port| port::is_free(*port)).unwrap_or(0).to_string();
+    let keep = |url: Option<&str>| {
+        let port = url.and_then(|url| Url::parse(url).ok()).and_then(|url| url.port());
+        port.filter(|port| port::is_free(*port)).unwrap_or(0).to_string()
+    };
     let mut command = account::command(program, None);
     command
         .args(["serve", "--client-id", "usher", "--client-secret", CLIENT_SECRET])
         .arg("--saml-port")
-        .arg(keep(before.as_ref().map(|idps| &idps.saml.base_url)))
+        .arg(keep(before.as_ref().map(|idps| idps.saml.base_url.as_str())))
         .arg("--oidc-port")
-        .arg(keep(before.as_ref().map(|idps| &idps.oidc.issuer)))
+        .arg(keep(before.as_ref().map(|idps| idps.oidc.issuer.as_str())))
         .arg("--state-dir")
         .arg(home.root.join("idps"));
     let mut child = Child::start("idp-fixtures", command, libc::SIGTERM, &home.logs(), true)?;

@@ -47,8 +47,8 @@ pub(super) struct Demo {
 pub(super) async fn seed(app: &App, checkout: &Path, home: &Home, idps: &idps::Idps) -> anyhow::Result<Demo> {
     let (api, token) = operator(app, home).await?;
     let variable = |name: &str| match name {
-        "USHER_DEV_SAML_METADATA_URL" => Some(idps.saml.metadata_url.to_string()),
-        "USHER_DEV_OIDC_ISSUER" => Some(idps.oidc.issuer.as_str().trim_end_matches('/').to_owned()),
+        "USHER_DEV_SAML_METADATA_URL" => Some(idps.saml.metadata_url.clone()),
+        "USHER_DEV_OIDC_ISSUER" => Some(idps.oidc.issuer.clone()),
         "USHER_DEV_OIDC_CLIENT_ID" => Some(idps.oidc.client_id.clone()),
         "USHER_DEV_OIDC_CLIENT_SECRET" => Some(idps::CLIENT_SECRET.to_owned()),
         other => std::env::var(other).ok(),
