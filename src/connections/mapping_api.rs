@@ -131,7 +131,7 @@ fn expected(headers: &HeaderMap) -> Result<Option<i32>, Problem> {
 }
 
 /// Says what is wrong with rules; `below` is where they stand in the body.
-pub fn invalid(errors: Vec<MappingError>, below: &str) -> Problem {
+pub fn invalid_mapping(errors: Vec<MappingError>, below: &str) -> Problem {
     let code = errors.first().map_or("mapping.invalid", |error| error.code);
     let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, "The rules do not hold together; see errors.");
     errors
@@ -148,7 +148,7 @@ impl From<MappingSaveError> for Problem {
                 "mapping.conflict",
                 format!("Version {current} of the mapping is in force, and your change is of another. Read it again."),
             ),
-            MappingSaveError::Invalid(errors) => invalid(errors, ""),
+            MappingSaveError::Invalid(errors) => invalid_mapping(errors, ""),
             MappingSaveError::Fault(fault) => fault.into(),
         }
     }

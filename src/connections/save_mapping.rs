@@ -45,7 +45,7 @@ pub async fn save_mapping(
     expected: Option<i32>,
     by: By<'_>,
 ) -> Result<i32, MappingSaveError> {
-    let mapping = read(rules)?;
+    let mapping = read_mapping(rules).map_err(MappingSaveError::Invalid)?;
     let compiled = mapping.compile().map_err(MappingSaveError::Invalid)?;
     let mut transaction = app.db.begin().await?;
     let current = store::lock_mapping(&mut transaction, client, id).await?.ok_or(MappingSaveError::NotFound)?;
@@ -80,11 +80,10 @@ pub async fn save_mapping(
 }
 
 /// Reads rules as typed.
-pub fn read(rules: &Value) -> Result<Mapping, MappingSaveError> {
+pub fn read_mapping(rules: &Value) -> Result<Mapping, Vec<MappingError>> {
     if rules.to_string().len() > MAX_RULES_BYTES {
         let message = format!("a mapping has at most {MAX_RULES_BYTES} bytes");
-        let error = MappingError { path: String::new(), code: "mapping.too_large", message };
-        return Err(MappingSaveError::Invalid(vec![error]));
+        return Err(vec![MappingError { path: String::new(), code: "mapping.too_large", message }]);
     }
-    Mapping::parse(rules).map_err(MappingSaveError::Invalid)
+    Mapping::parse(rules)
 }

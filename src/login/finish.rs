@@ -162,7 +162,7 @@ async fn read(app: &App, identity: &VerifiedIdentity, course: &Course<'_>) -> Re
     let outcome = evaluate(connection, &client, identity);
     let standing = match found.learner {
         Some(learner) => Standing::Returning(learner),
-        None => Standing::New { holder: holder(&mut conn, identity, connection.client_id, &outcome).await? },
+        None => Standing::New { holder: holder(&mut conn, key(identity), connection.client_id, &outcome).await? },
     };
     let (mut grants, mut blocked) = (found.grants, found.blocked);
     if let Standing::New { holder: Some(holder) } = &standing {
@@ -223,9 +223,10 @@ fn key(identity: &VerifiedIdentity) -> IdentityKey<'_> {
     IdentityKey { connection: identity.connection(), issuer: identity.issuer(), subject: identity.subject() }
 }
 
-async fn holder(
+/// Who holds the asserted address, verified.
+pub(super) async fn holder(
     conn: &mut PgConnection,
-    identity: &VerifiedIdentity,
+    key: IdentityKey<'_>,
     client: ClientId,
     outcome: &Outcome,
 ) -> Result<Option<Holder>, Fault> {
@@ -233,7 +234,7 @@ async fn holder(
     let Some(learner) = learners::store::find_by_verified_email(conn, client, email.key()).await? else {
         return Ok(None);
     };
-    let has_other_subject = learners::store::has_other_subject(conn, client, learner.id, key(identity)).await?;
+    let has_other_subject = learners::store::has_other_subject(conn, client, learner.id, key).await?;
     Ok(Some(Holder { learner, has_other_subject }))
 }
 
@@ -262,7 +263,10 @@ async fn write(
     };
     let occasion = Occasion { client, learner, connection: course.connection.id, reference: course.reference, now: course.now };
     let applied = access::apply(&mut tx, &app.entropy, &occasion, &plan.access).await?;
-    let reason = plan.refusal.or_else(|| seats_reason(&scene, course, &applied, &plan.access_after));
+    let reason = plan.refusal.or_else(|| {
+        let held = access::current_access(&scene.grants, &scene.sublicenses, scene.license_ends_at, course.now);
+        seats_reason(&held, &applied, &plan.access_after)
+    });
     notes.learner = matches!(scene.standing, Standing::Returning(_)).then_some(learner);
     if let Some(reason) = reason {
         refuse(app, tx, course, &scene, notes, learner, &applied, &reason).await?;
@@ -374,14 +378,12 @@ async fn update(
 }
 
 /// Why the learner is not let in although the plan lets them: no seat was left for anything they could have seen.
-fn seats_reason(
-    scene: &Scene,
-    course: &Course<'_>,
+pub(super) fn seats_reason(
+    held: &[access::Access],
     applied: &Applied,
     planned: &[access::Access],
 ) -> Option<Reason> {
     let full = *applied.full.first()?;
-    let held = access::current_access(&scene.grants, &scene.sublicenses, scene.license_ends_at, course.now);
     let sees_something = planned.iter().any(|access| {
         applied.begun.contains(&access.sublicense)
             || held.iter().any(|one| one.sublicense == access.sublicense && !applied.ended.contains(&one.sublicense))

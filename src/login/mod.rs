@@ -7,6 +7,7 @@
 //! | verify | [`complete`] → `saml` or `oidc` → [`identity::VerifiedIdentity`], which only those two can make |
 //! | plan | [`plan`]: pure; what becomes of the learner and their access, and why |
 //! | write | [`finish`]: one transaction, or, with nothing changed, the grouped records of [`record`] |
+//! | dry run | [`evaluate`]: all of it but the protocol, rolled back |
 //! | let in | [`complete`]: the session, then the redirect to the checked [`return_to`] |
 //!
 //! Invariants: nothing is taken without the browser's cookie; the connection's status is read from PostgreSQL with the
@@ -17,6 +18,8 @@ pub mod attempts_api;
 pub mod attempt;
 pub mod begin;
 pub mod complete;
+pub mod evaluate;
+pub mod evaluate_api;
 pub mod finish;
 pub mod identity;
 pub mod journey;

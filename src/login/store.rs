@@ -9,7 +9,7 @@ use super::record::Record;
 use crate::{
     access::Grant,
     fault::Fault,
-    ids::{ClientId, ConnectionId, SublicenseId},
+    ids::{AttemptId, ClientId, ConnectionId, SublicenseId},
     learners::{Learner, LearnerStatus, Profile},
     learners::store::IdentityKey,
 };
@@ -235,4 +235,22 @@ async fn touch_learners(conn: &mut PgConnection, records: &[Record]) -> Result<(
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// The sealed claims of an attempt of this connection; the inner `None` where it has none any more.
+pub async fn sealed_claims(
+    conn: &mut PgConnection,
+    client: ClientId,
+    connection: ConnectionId,
+    attempt: AttemptId,
+) -> Result<Option<Option<Vec<u8>>>, Fault> {
+    let found = sqlx::query_scalar!(
+        "select claims_sealed from attempts where client_id = $1 and id = $2 and connection_id = $3",
+        client.uuid(),
+        attempt.uuid(),
+        connection.uuid(),
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(found)
 }

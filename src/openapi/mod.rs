@@ -57,6 +57,7 @@ pub fn routes() -> ApiRoutes {
         .merge(connections::routes())
         .merge(login::attempts_api::routes())
         .merge(roster::api::routes())
+        .merge(login::evaluate_api::routes())
         .merge(content::api::routes())
         .merge(admin::events_api::routes())
         .merge(admin::api::routes())
