@@ -60,7 +60,13 @@ fn key(client: ClientId, kind: &'static str, browser: &BrowserKey, handle: &str)
 }
 
 /// Remembers an attempt under a fresh handle, which travels as `RelayState` or `state`.
-pub async fn remember(app: &App, client: ClientId, browser: &BrowserKey, handle: &str, attempt: &Attempt) -> Result<(), Fault> {
+pub async fn remember(
+    app: &App,
+    client: ClientId,
+    browser: &BrowserKey,
+    handle: &str,
+    attempt: &Attempt,
+) -> Result<(), Fault> {
     let body = serde_json::to_vec(attempt)?;
     app.cache.put(&key(client, "attempt", browser, handle), &body, app.settings.login.attempt_ttl).await?;
     Ok(())
@@ -100,14 +106,25 @@ fn pending_place(client: ClientId, handle: &str) -> String {
 }
 
 /// Keeps a pending response for ten minutes.
-pub async fn hold(app: &App, client: ClientId, browser: &BrowserKey, handle: &str, pending: &Pending) -> Result<(), Fault> {
+pub async fn hold(
+    app: &App,
+    client: ClientId,
+    browser: &BrowserKey,
+    handle: &str,
+    pending: &Pending,
+) -> Result<(), Fault> {
     let sealed = app.sealer.seal(&app.entropy, &pending_place(client, handle), &serde_json::to_vec(pending)?);
     app.cache.put(&key(client, "pending", browser, handle), &sealed, app.settings.login.attempt_ttl).await?;
     Ok(())
 }
 
 /// Takes a pending response, once.
-pub async fn release(app: &App, client: ClientId, browser: &BrowserKey, handle: &str) -> Result<Option<Pending>, Fault> {
+pub async fn release(
+    app: &App,
+    client: ClientId,
+    browser: &BrowserKey,
+    handle: &str,
+) -> Result<Option<Pending>, Fault> {
     if !is_token(handle) {
         return Ok(None);
     }

@@ -24,7 +24,10 @@ use crate::{
 pub enum Departure {
     Redirect(Url),
     /// The POST binding: a form that sends itself.
-    Post { action: Url, fields: Vec<(&'static str, String)> },
+    Post {
+        action: Url,
+        fields: Vec<(&'static str, String)>,
+    },
 }
 
 /// What the learner's page asked for.
@@ -43,14 +46,16 @@ pub async fn begin(
     browser: &BrowserKey,
     wish: Wish<'_>,
 ) -> Result<Departure, Stop> {
-    let door = store::door(&app.db, connection.client_id, connection.id).await?.ok_or_else(Reason::connection_closed)?;
+    let door =
+        store::door(&app.db, connection.client_id, connection.id).await?.ok_or_else(Reason::connection_closed)?;
     if door.client_status != "active" {
         return Err(Reason::client_disabled().into());
     }
     if door.status != "active" {
         return Err(Reason::connection_closed().into());
     }
-    let connection = app.connections.at_version(app, connection.id, door.version).await?.ok_or_else(Reason::connection_closed)?;
+    let connection =
+        app.connections.at_version(app, connection.id, door.version).await?.ok_or_else(Reason::connection_closed)?;
     if connection.is_metadata_expired(wish.now) {
         return Err(Reason::metadata_expired().into());
     }

@@ -66,7 +66,8 @@ pub async fn saml(app: &App, arrival: Return, course: SamlCourse, response: Vec<
         SamlCourse::Asked(attempt) => (Some(attempt), attempt.return_to.clone()),
         SamlCourse::Unasked { return_to } => (None, return_to.clone()),
     };
-    let mut journey = Journey::new(app, &arrival.connection, attempt, attempt.is_none(), arrival.reference.clone(), arrival.now);
+    let mut journey =
+        Journey::new(app, &arrival.connection, attempt, attempt.is_none(), arrival.reference.clone(), arrival.now);
     let mut connection = arrival.connection.clone();
     let mut is_marked = false;
     for _ in 0..ROUNDS {
@@ -89,7 +90,9 @@ pub async fn saml(app: &App, arrival: Return, course: SamlCourse, response: Vec<
         };
         // Replay (SAML Profiles, 4.1.4.5): remembered for as long as the same assertion would be accepted.
         if !is_marked && !mark(app, &connection, &used, arrival.now).await? {
-            return Err(refuse(app, &journey, &connection, Some(&identity), &mut Notes::default(), Reason::replayed()).await?);
+            return Err(
+                refuse(app, &journey, &connection, Some(&identity), &mut Notes::default(), Reason::replayed()).await?
+            );
         }
         is_marked = true;
         let unsolicited = attempt.is_none().then_some(used);
@@ -112,14 +115,14 @@ pub async fn openid(
         Journey::new(app, &arrival.connection, Some(&attempt), false, arrival.reference.clone(), arrival.now);
     let connection = match current(app, &arrival.connection).await? {
         Ok(connection) => connection,
-        Err(reason) => return Err(refuse(app, &journey, &arrival.connection, None, &mut Notes::default(), reason).await?),
+        Err(reason) => {
+            return Err(refuse(app, &journey, &arrival.connection, None, &mut Notes::default(), reason).await?);
+        }
     };
     let party = party::of(app, &connection).await?;
     let handshake = attempt.handshake.as_ref().ok_or_else(Reason::attempt_unknown)?;
     let verified = match Callback::read(answer) {
-        Ok(callback) => {
-            oidc::complete(app, &party, handshake, &callback, attempt.started_at, &mut journey.trail).await
-        }
+        Ok(callback) => oidc::complete(app, &party, handshake, &callback, attempt.started_at, &mut journey.trail).await,
         Err(error) => Err(error),
     };
     let identity = match verified {
@@ -139,10 +142,7 @@ pub async fn openid(
 }
 
 /// The connection as it is now, or why nobody may sign in by it.
-async fn current(
-    app: &App,
-    connection: &Arc<ConnectionFacts>,
-) -> Result<Result<Arc<ConnectionFacts>, Reason>, Fault> {
+async fn current(app: &App, connection: &Arc<ConnectionFacts>) -> Result<Result<Arc<ConnectionFacts>, Reason>, Fault> {
     let Some(door) = store::door(&app.db, connection.client_id, connection.id).await? else {
         return Ok(Err(Reason::connection_closed()));
     };
@@ -174,7 +174,8 @@ pub(super) async fn conclude(
     wanted: Option<&str>,
 ) -> Result<Option<SignedIn>, Stop> {
     let course = Course { connection, reference: arrival.reference.as_str(), now: arrival.now, unsolicited };
-    let record = |notes: &Notes, reason: Option<&Reason>| journey.record(app, connection, Some(identity), notes, reason);
+    let record =
+        |notes: &Notes, reason: Option<&Reason>| journey.record(app, connection, Some(identity), notes, reason);
     let mut notes = Notes::default();
     let finished = match finish::finish(app, identity, &course, &mut notes, &record).await {
         Ok(finished) => finished,
@@ -199,7 +200,8 @@ async fn begin_session(
     wanted: Option<&str>,
 ) -> Result<SignedIn, Stop> {
     let Finished { learner, session_epoch, client } = finished;
-    let longest = arrival.now + chrono::Duration::from_std(client.session_absolute).unwrap_or_else(|_| chrono::Duration::hours(12));
+    let longest = arrival.now
+        + chrono::Duration::from_std(client.session_absolute).unwrap_or_else(|_| chrono::Duration::hours(12));
     let session = Session {
         learner,
         epoch: session_epoch,
@@ -208,7 +210,12 @@ async fn begin_session(
         connection: Some(identity.connection()),
         idp_session: identity.idp_session().map(|name| idp_session_name(identity, name)),
     };
-    let beginning = Beginning { client: client.id, session: &session, idle: client.session_idle, replaces: arrival.replaces.as_ref() };
+    let beginning = Beginning {
+        client: client.id,
+        session: &session,
+        idle: client.session_idle,
+        replaces: arrival.replaces.as_ref(),
+    };
     let token = sessions::begin(app, &beginning, arrival.now).await?;
     let return_to = return_to::checked(&client.slug, wanted).unwrap_or_else(|| format!("/{}/dashboard", client.slug));
     Ok(SignedIn { client, token, return_to })
@@ -243,7 +250,12 @@ fn digest(assertion: &VerifiedAssertion) -> [u8; 32] {
 }
 
 /// False when the assertion was seen before, on any replica.
-async fn mark(app: &App, connection: &ConnectionFacts, used: &UsedAssertion, now: DateTime<Utc>) -> Result<bool, Fault> {
+async fn mark(
+    app: &App,
+    connection: &ConnectionFacts,
+    used: &UsedAssertion,
+    now: DateTime<Utc>,
+) -> Result<bool, Fault> {
     let name = format!("{}:{}", connection.id, URL_SAFE_NO_PAD.encode(used.digest));
     let left = (used.expires_at - now).to_std().unwrap_or_default().max(Duration::from_secs(1));
     Ok(app.cache.put_new(&Key::of_client(connection.client_id, "assertion", name), b"1", left).await?)
@@ -270,11 +282,7 @@ async fn reread(
 }
 
 /// Verifies a response without finishing anything: for "Continue as X to Y".
-pub async fn look_at_saml(
-    app: &App,
-    arrival: &Return,
-    response: Arc<[u8]>,
-) -> Result<VerifiedIdentity, Stop> {
+pub async fn look_at_saml(app: &App, arrival: &Return, response: Arc<[u8]>) -> Result<VerifiedIdentity, Stop> {
     let mut journey = Journey::new(app, &arrival.connection, None, true, arrival.reference.clone(), arrival.now);
     let (outcome, trail) = verify_saml(app, &arrival.connection, None, response, arrival.now).await?;
     journey.trail = trail;
@@ -340,6 +348,8 @@ fn memmem(haystack: &[u8], needle: &[u8]) -> bool {
 async fn decryption_keys(app: &App, connection: &ConnectionFacts) -> Result<Vec<DecryptionKey>, Fault> {
     let keys = connections::sp_keys(app, connection, KeyUse::Encryption).await?;
     keys.iter()
-        .map(|key| DecryptionKey::from_pem(&key.private_key_pem()?).map_err(|_| Fault::Corrupt("a decryption key".into())))
+        .map(|key| {
+            DecryptionKey::from_pem(&key.private_key_pem()?).map_err(|_| Fault::Corrupt("a decryption key".into()))
+        })
         .collect()
 }

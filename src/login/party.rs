@@ -32,7 +32,8 @@ pub async fn of(app: &App, connection: &ConnectionFacts) -> Result<RelyingParty,
 }
 
 async fn auth(app: &App, connection: &ConnectionFacts, facts: &OidcFacts) -> Result<ClientAuth, Stop> {
-    let secret = || facts.client_secret(app)?.ok_or_else(|| Fault::Corrupt("a connection without its client secret".into()));
+    let secret =
+        || facts.client_secret(app)?.ok_or_else(|| Fault::Corrupt("a connection without its client secret".into()));
     Ok(match facts.config.token_auth {
         TokenAuth::ClientSecretBasic => ClientAuth::SecretBasic(secret()?),
         TokenAuth::ClientSecretPost => ClientAuth::SecretPost(secret()?),

@@ -57,8 +57,12 @@ pub fn plan(situation: &Situation<'_>) -> SignInPlan {
     if situation.license_ends_at.is_some_and(|end| end <= now) {
         return SignInPlan::refused(Reason::license_ended());
     }
-    let trusted: Vec<String> =
-        connection.trusted_domains.iter().filter(|domain| situation.verified_domains.contains(domain)).cloned().collect();
+    let trusted: Vec<String> = connection
+        .trusted_domains
+        .iter()
+        .filter(|domain| situation.verified_domains.contains(domain))
+        .cloned()
+        .collect();
     let rules = LinkRules {
         create: connection.jit.create,
         update: match connection.jit.update {
@@ -73,7 +77,9 @@ pub fn plan(situation: &Situation<'_>) -> SignInPlan {
         Ok(provision) => provision,
         // The mapping speaks first: who is not entitled is not told about addresses.
         Err(refused) => {
-            return SignInPlan::refused(outcome.refusal.as_ref().map_or_else(|| Reason::provision(refused), Reason::mapping));
+            return SignInPlan::refused(
+                outcome.refusal.as_ref().map_or_else(|| Reason::provision(refused), Reason::mapping),
+            );
         }
     };
     let is_returning = matches!(situation.standing, Standing::Returning(_));

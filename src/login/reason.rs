@@ -1,12 +1,7 @@
 //! Every reason why a sign-in is refused, in one form: a stable code, the side that must fix it, words for the admin, and
 //! the kind of advice that the learner's page gives.
 
-use crate::{
-    access::Full,
-    claims,
-    learners::Refused,
-    login::trail::FixSide,
-};
+use crate::{access::Full, claims, learners::Refused, login::trail::FixSide};
 
 /// What the learner is told to do; `http/text.rs` has the words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,45 +75,86 @@ impl Reason {
 
     /// The connection is a draft, disabled, or not ready.
     pub fn connection_closed() -> Self {
-        Self::new("login.connection.closed", FixSide::Admin, Advice::WayClosed, "The connection is not active. An admin activates it, or the learner takes another way in.")
+        Self::new(
+            "login.connection.closed",
+            FixSide::Admin,
+            Advice::WayClosed,
+            "The connection is not active. An admin activates it, or the learner takes another way in.",
+        )
     }
 
     /// The connection changed between start and return.
     pub fn connection_changed() -> Self {
-        Self::new("login.connection.changed", FixSide::Learner, Advice::StartAgain, "The connection was changed while the learner was at the identity provider. The learner begins again.")
+        Self::new(
+            "login.connection.changed",
+            FixSide::Learner,
+            Advice::StartAgain,
+            "The connection was changed while the learner was at the identity provider. The learner begins again.",
+        )
     }
 
     /// The IdP's metadata has ended: SAML Metadata 2.0, 2.3.2, `validUntil`.
     pub fn metadata_expired() -> Self {
-        Self::new("login.saml.metadata_expired", FixSide::Idp, Advice::AskItDesk, "The identity provider's metadata is past its validUntil and no newer one could be read. Publish newer metadata, or give it to the connection.")
+        Self::new(
+            "login.saml.metadata_expired",
+            FixSide::Idp,
+            Advice::AskItDesk,
+            "The identity provider's metadata is past its validUntil and no newer one could be read. Publish newer metadata, or give it to the connection.",
+        )
     }
 
     /// The client is switched off.
     pub fn client_disabled() -> Self {
-        Self::new("login.client.disabled", FixSide::Admin, Advice::WayClosed, "The client is disabled. An operator enables it.")
+        Self::new(
+            "login.client.disabled",
+            FixSide::Admin,
+            Advice::WayClosed,
+            "The client is disabled. An operator enables it.",
+        )
     }
 
     /// The client's licence is over.
     pub fn license_ended() -> Self {
-        Self::new("login.client.license_ended", FixSide::Admin, Advice::AccessEnded, "The client's licence has ended. An operator extends it.")
+        Self::new(
+            "login.client.license_ended",
+            FixSide::Admin,
+            Advice::AccessEnded,
+            "The client's licence has ended. An operator extends it.",
+        )
     }
 
     /// A response that nobody asked for, where that is off.
     pub fn unsolicited() -> Self {
-        Self::new("login.saml.unsolicited", FixSide::Admin, Advice::StartAgain, "The identity provider sent a response that was not asked for, and the connection has IdP-initiated sign-in off.")
+        Self::new(
+            "login.saml.unsolicited",
+            FixSide::Admin,
+            Advice::StartAgain,
+            "The identity provider sent a response that was not asked for, and the connection has IdP-initiated sign-in off.",
+        )
     }
 
     /// The same assertion came again.
     pub fn replayed() -> Self {
-        Self::new("login.replayed", FixSide::Learner, Advice::StartAgain, "The identity provider's assertion was used already. Each opens one session only.")
+        Self::new(
+            "login.replayed",
+            FixSide::Learner,
+            Advice::StartAgain,
+            "The identity provider's assertion was used already. Each opens one session only.",
+        )
     }
 
     /// What the mapping refused.
     pub fn mapping(refusal: &claims::Refusal) -> Self {
-        let advice = Advice::NotEntitled(if refusal.code == "mapping.required" { refusal.message.clone() } else { String::new() });
+        let advice = Advice::NotEntitled(if refusal.code == "mapping.required" {
+            refusal.message.clone()
+        } else {
+            String::new()
+        });
         let explanation = match refusal.code {
             "mapping.required" => "A requirement of the mapping is not met; the rules of the attempt tell which.",
-            "mapping.nothing_granted" => "No rule of the mapping grants anything for these claims, and it names no fallback.",
+            "mapping.nothing_granted" => {
+                "No rule of the mapping grants anything for these claims, and it names no fallback."
+            }
             _ => "An expression of the mapping failed; the rules of the attempt tell which.",
         };
         Self::new(refusal.code, FixSide::Mapping, advice, explanation)
@@ -138,24 +174,51 @@ impl Reason {
 
     /// Every sublicense that the mapping yields is blocked for the learner.
     pub fn blocked() -> Self {
-        Self::new("login.learner.blocked", FixSide::Admin, Advice::AccessStopped, "An admin removed the learner from every sublicense that the mapping yields. Clear a block to let them in again.")
+        Self::new(
+            "login.learner.blocked",
+            FixSide::Admin,
+            Advice::AccessStopped,
+            "An admin removed the learner from every sublicense that the mapping yields. Clear a block to let them in again.",
+        )
     }
 
     /// The mapping grants only sublicenses that the client does not have.
     pub fn unknown_sublicenses() -> Self {
-        Self::new("login.mapping.unknown_sublicense", FixSide::Mapping, Advice::AskItDesk, "The mapping grants only sublicenses that the client does not have. Correct the mapping, or make the sublicense.")
+        Self::new(
+            "login.mapping.unknown_sublicense",
+            FixSide::Mapping,
+            Advice::AskItDesk,
+            "The mapping grants only sublicenses that the client does not have. Correct the mapping, or make the sublicense.",
+        )
     }
 
     /// Every access that the learner had or would get is over.
     pub fn access_ended() -> Self {
-        Self::new("login.access.ended", FixSide::Admin, Advice::AccessEnded, "Every access that the learner has or would get is over: the sublicense ended, or their days of access are used up.")
+        Self::new(
+            "login.access.ended",
+            FixSide::Admin,
+            Advice::AccessEnded,
+            "Every access that the learner has or would get is over: the sublicense ended, or their days of access are used up.",
+        )
     }
 
     /// No seat is left, and the learner has no other access.
     pub fn seats_full(full: Full) -> Self {
         match full {
-            Full::Client => Self::new("login.seats.client_full", FixSide::Admin, Advice::SeatsFull, "Every seat of the client is taken. An operator raises the limit, or an admin ends somebody's access."),
-            Full::Sublicense(id) => Self::new("login.seats.sublicense_full", FixSide::Admin, Advice::SeatsFull, format!("Every seat of the sublicense {id} is taken. An operator raises the limit, or an admin ends somebody's access.")),
+            Full::Client => Self::new(
+                "login.seats.client_full",
+                FixSide::Admin,
+                Advice::SeatsFull,
+                "Every seat of the client is taken. An operator raises the limit, or an admin ends somebody's access.",
+            ),
+            Full::Sublicense(id) => Self::new(
+                "login.seats.sublicense_full",
+                FixSide::Admin,
+                Advice::SeatsFull,
+                format!(
+                    "Every seat of the sublicense {id} is taken. An operator raises the limit, or an admin ends somebody's access."
+                ),
+            ),
         }
     }
 }

@@ -13,7 +13,8 @@ pub async fn metadata(app: &App, connection: &ConnectionFacts) -> Result<Option<
     if connection.protocol != crate::claims::Protocol::Saml {
         return Ok(None);
     }
-    let certificates = |keys: Vec<connections::SpKey>| keys.into_iter().map(|key| key.certificate_pem).collect::<Vec<_>>();
+    let certificates =
+        |keys: Vec<connections::SpKey>| keys.into_iter().map(|key| key.certificate_pem).collect::<Vec<_>>();
     let signing = certificates(connections::sp_keys(app, connection, KeyUse::Signing).await?);
     let encryption = certificates(connections::sp_keys(app, connection, KeyUse::Encryption).await?);
     let config = connection.saml.as_ref().map(|saml| &saml.config);

@@ -1,6 +1,7 @@
 //! What a learner sees on the way in.
 
 pub mod landing;
+pub mod logout;
 pub mod protocol;
 pub mod refusal;
 
@@ -13,7 +14,9 @@ use crate::{
 pub fn brand_of(client: &ClientFacts) -> Brand<'_> {
     let branding = &client.branding;
     let default = Theme::default();
-    let color = |color: &Option<crate::clients::Color>, default| color.as_ref().and_then(|color| color.as_str().parse().ok()).unwrap_or(default);
+    let color = |color: &Option<crate::clients::Color>, default| {
+        color.as_ref().and_then(|color| color.as_str().parse().ok()).unwrap_or(default)
+    };
     Brand {
         slug: &client.slug,
         name: &client.name,

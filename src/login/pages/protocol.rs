@@ -17,13 +17,12 @@ use crate::{
     clients::ClientFacts,
     connections::{self, ConnectionFacts, IdpInitiated},
     http::{
-        ClientAddress, Problem, Reference, cookies, csrf,
-        limits,
+        ClientAddress, Problem, Reference, cookies, csrf, limits,
         page::{self, Field},
     },
     ids::ConnectionId,
     login::{
-        attempt::{self, BrowserKey, Pending},
+        attempt::{self, Attempt, BrowserKey, Pending},
         begin::{self, Departure, Wish},
         complete::{self, Return, SamlCourse, SignedIn},
         reason::{Reason, Stop},
@@ -164,7 +163,6 @@ async fn saml_acs(State(app): State<App>, Path(id): Path<String>, asked: Asked, 
     if connection.saml.is_none() {
         return Err(Problem::not_found());
     }
-    limits::sign_in(&app, asked.address, connection.client_id).await?;
     let browser = BrowserKey::read(&app, &asked.headers);
     let relay_state = form.relay_state.unwrap_or_default();
     let Some(value) = form.response else {
@@ -174,6 +172,7 @@ async fn saml_acs(State(app): State<App>, Path(id): Path<String>, asked: Asked, 
     // A post from the IdP's site comes without our SameSite=Lax cookie; the same post from our own page brings it.
     // Nothing is taken before.
     if browser.is_none() && form.reposted.is_none() {
+        limits::sign_in(&app, asked.address, connection.client_id).await?;
         let fields = [("SAMLResponse", value.as_str()), ("RelayState", &relay_state), (REPOSTED, "1")];
         return Ok(page::repost(&app, &format!("/saml/{id}/acs"), &fields.map(|(name, value)| Field { name, value })));
     }
@@ -185,10 +184,7 @@ async fn saml_acs(State(app): State<App>, Path(id): Path<String>, asked: Asked, 
             return Ok(refusal::page(&client, &reason, &asked.reference));
         }
     };
-    let attempt = match &browser {
-        Some(browser) => attempt::take(&app, connection.client_id, connection.id, browser, &relay_state).await?,
-        None => None,
-    };
+    let attempt = admitted(&app, &asked, &connection, browser.as_ref(), &relay_state).await?;
     let arrival = arrive(&app, connection, &asked);
     match attempt {
         Some(attempt) => {
@@ -202,6 +198,30 @@ async fn saml_acs(State(app): State<App>, Path(id): Path<String>, asked: Asked, 
         }
         None => unsolicited(&app, arrival, &asked, &relay_state, response, browser).await,
     }
+}
+
+/// Takes the attempt, in the same round trip in which the rates are counted. One that was taken while a rate was used up
+/// is put back: nothing is lost, and the learner tries again.
+async fn admitted(
+    app: &App,
+    asked: &Asked,
+    connection: &ConnectionFacts,
+    browser: Option<&BrowserKey>,
+    handle: &str,
+) -> Result<Option<Attempt>, Problem> {
+    let client = connection.client_id;
+    let taken = async {
+        match browser {
+            Some(browser) => attempt::take(app, client, connection.id, browser, handle).await,
+            None => Ok(None),
+        }
+    };
+    let (admission, taken) = tokio::join!(limits::sign_in(app, asked.address, client), taken);
+    let attempt = taken?;
+    if let (Err(_), Some(browser), Some(attempt)) = (&admission, browser, &attempt) {
+        attempt::remember(app, client, browser, handle, attempt).await?;
+    }
+    admission.map(|()| attempt)
 }
 
 fn arrive(app: &App, connection: Arc<ConnectionFacts>, asked: &Asked) -> Return {
@@ -311,7 +331,13 @@ async fn proceed(
         Some(pending) => {
             // Times are checked as of its arrival: reading the question takes a while.
             arrival.now = pending.received_at;
-            complete::saml(&app, arrival.clone(), SamlCourse::Unasked { return_to: pending.return_to }, pending.response).await
+            complete::saml(
+                &app,
+                arrival.clone(),
+                SamlCourse::Unasked { return_to: pending.return_to },
+                pending.response,
+            )
+            .await
         }
     };
     landed(&app, &arrival.connection, &asked.reference, done).await
@@ -368,22 +394,14 @@ async fn oidc_callback(app: &App, id: &str, asked: &Asked, answer: Vec<(String, 
     if connection.oidc.is_none() {
         return Err(Problem::not_found());
     }
-    limits::sign_in(app, asked.address, connection.client_id).await?;
-    let arrival = arrive(app, connection, asked);
     let state = answer.iter().find(|(name, _)| name == "state").map(|(_, value)| value.as_str()).unwrap_or_default();
-    let attempt = match BrowserKey::read(app, &asked.headers) {
-        Some(browser) => {
-            attempt::take(app, arrival.connection.client_id, arrival.connection.id, &browser, state).await?
-        }
-        None => {
-            let done = complete::unmatched(app, &arrival, Reason::no_cookie()).await;
-            return landed(app, &arrival.connection, &asked.reference, done).await;
-        }
-    };
+    let browser = BrowserKey::read(app, &asked.headers);
+    let attempt = admitted(app, asked, &connection, browser.as_ref(), state).await?;
+    let arrival = arrive(app, connection, asked);
     let done = match attempt {
         Some(attempt) => complete::openid(app, arrival.clone(), attempt, answer).await,
+        None if browser.is_none() => complete::unmatched(app, &arrival, Reason::no_cookie()).await,
         None => complete::unmatched(app, &arrival, Reason::attempt_unknown()).await,
     };
     landed(app, &arrival.connection, &asked.reference, done).await
 }
-

@@ -39,8 +39,13 @@ pub fn page(client: &ClientFacts, reason: &Reason, reference: &Reference) -> Res
         _ => None,
     };
     let retry = format!("/{}", client.slug);
-    let page =
-        AdvicePage { brand: brand_of(client), advice, message, reference: Some(reference.as_str()), retry: Some(&retry) };
+    let page = AdvicePage {
+        brand: brand_of(client),
+        advice,
+        message,
+        reference: Some(reference.as_str()),
+        retry: Some(&retry),
+    };
     page::render(status, &page)
 }
 

@@ -9,7 +9,9 @@ pub fn answers_a_request(response: &[u8]) -> bool {
     loop {
         match reader.read_event() {
             Ok(Event::Start(root) | Event::Empty(root)) => {
-                return root.attributes().any(|attribute| attribute.is_ok_and(|one| one.key.as_ref() == b"InResponseTo"));
+                return root
+                    .attributes()
+                    .any(|attribute| attribute.is_ok_and(|one| one.key.as_ref() == b"InResponseTo"));
             }
             Ok(Event::Decl(_) | Event::Text(_) | Event::Comment(_)) => {}
             _ => return true,
