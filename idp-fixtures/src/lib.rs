@@ -13,4 +13,5 @@ pub mod saml;
 mod serving;
 mod sessions;
 pub mod sign;
+pub mod vendor;
 pub mod xml;
