@@ -208,8 +208,7 @@ impl SaidAttribute {
         if let Some(overage) = self.overage.as_ref().filter(|overage| person.groups.len() > overage.above) {
             return vec![self.with(&overage.name, vec![filled(&overage.value, person)])];
         }
-        let groups: Vec<_> =
-            person.groups.iter().map(|group| written(group, self.written_as.as_deref())).collect();
+        let groups: Vec<_> = person.groups.iter().map(|group| written(group, self.written_as.as_deref())).collect();
         match (&self.joined_by, self.repeated) {
             _ if groups.is_empty() => Vec::new(),
             (Some(separator), _) => vec![self.with(&self.name, vec![groups.join(separator)])],
@@ -279,7 +278,9 @@ fn claim(said: &Value, person: &Person) -> Value {
         Value::String(text) => json!(filled(text, person)),
         Value::Object(members) => match members.get("groups").and_then(Value::as_str) {
             Some(form) => person.groups.iter().map(|group| json!(written(group, Some(form)))).collect(),
-            None => members.iter().map(|(name, inner)| (name.clone(), claim(inner, person))).collect::<Map<_, _>>().into(),
+            None => {
+                members.iter().map(|(name, inner)| (name.clone(), claim(inner, person))).collect::<Map<_, _>>().into()
+            }
         },
         other => other.clone(),
     }

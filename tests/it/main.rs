@@ -19,3 +19,4 @@ mod saml_verify_structure;
 mod saml_verify_mutations;
 mod tidy;
 mod tidy_schema;
+mod vendors;
