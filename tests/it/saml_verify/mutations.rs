@@ -13,7 +13,7 @@ use usher::login::{
     trail::Trail,
 };
 
-use crate::saml_verify::{bergshamra_accepts, decryption_keys, expected, response, rsa, sp_key, trusted, verify};
+use super::{bergshamra_accepts, decryption_keys, expected, response, rsa, sp_key, trusted, verify};
 
 #[derive(Debug, Clone)]
 enum Change {

@@ -10,7 +10,7 @@ use idp_fixtures::{
 };
 use usher::login::saml::{Expectation, SamlError};
 
-use crate::saml_verify::{accepted, decryption_keys, expected, response, rsa, sp_key, trusted, verify};
+use super::{accepted, decryption_keys, expected, response, rsa, sp_key, trusted, verify};
 
 fn code(xml: &str) -> &'static str {
     let (certificates, ours) = (trusted(&[&rsa()]), decryption_keys());

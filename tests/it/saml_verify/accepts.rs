@@ -1,93 +1,22 @@
 //! What `verify_response` accepts: the matrix of signers, algorithms, ciphers and shapes that identity providers
 //! really use. Responses are made by `idp-fixtures`; whatever is accepted must be accepted by bergshamra too.
 
-use bergshamra::{DsigContext, KeysManager, keys::loader::load_x509_cert_pem, verify_all};
+use bergshamra::{DsigContext, KeysManager, keys::loader::load_pem_auto};
 use chrono::{DateTime, Duration, Utc};
 use idp_fixtures::{
     clock::now,
-    saml::{Attribute, NameId, PERSISTENT_FORMAT, ResponseBuilder, TRANSIENT_FORMAT, Value},
+    saml::{Attribute, NameId, PERSISTENT_FORMAT, TRANSIENT_FORMAT, Value},
     sign::{
-        ALGORITHMS, DataEncryption, DigestAlgorithm, Encryption, KeyInfo, KeyKind, KeyPair, KeyTransport,
-        SignatureAlgorithm, Signing, shared,
+        ALGORITHMS, DataEncryption, DigestAlgorithm, ENVELOPED, EXCLUSIVE_C14N, Encryption, KeyInfo, KeyKind, KeyPair,
+        KeyTransport, SignatureAlgorithm, Signing, insert_signature, shared,
     },
 };
 use usher::login::{
-    saml::{
-        DecryptionKey, Expectation, InResponseTo, SamlError, TrustedCertificate, VerifiedAssertion, verify_response,
-    },
+    saml::{DecryptionKey, Expectation, SamlError, VerifiedAssertion, decode_form_value, verify_response},
     trail::Trail,
 };
 
-pub const IDP: &str = "https://idp.acme.example/saml";
-pub const SP: &str = "https://usher.example/saml/con_1/metadata";
-pub const ACS: &str = "https://usher.example/saml/con_1/acs";
-pub const REQUEST: &str = "_0123456789abcdef0123456789abcdef01234567";
-
-pub fn rsa() -> KeyPair {
-    shared(KeyKind::Rsa2048, "idp.acme.example").unwrap()
-}
-
-pub fn sp_key() -> KeyPair {
-    shared(KeyKind::Rsa2048, "usher.example").unwrap()
-}
-
-pub fn trusted(keys: &[&KeyPair]) -> Vec<TrustedCertificate> {
-    keys.iter().map(|key| TrustedCertificate::from_text(&key.certificate_base64().unwrap()).unwrap()).collect()
-}
-
-pub fn decryption_keys() -> Vec<DecryptionKey> {
-    vec![DecryptionKey::from_pem(&sp_key().private_key_pem().unwrap()).unwrap()]
-}
-
-pub fn expected<'a>(certificates: &'a [TrustedCertificate], decryption_keys: &'a [DecryptionKey]) -> Expectation<'a> {
-    Expectation {
-        idp_entity_id: IDP,
-        certificates,
-        allow_sha1: false,
-        allow_cbc_unsigned_response: false,
-        sp_entity_id: SP,
-        acs_url: ACS,
-        in_response_to: InResponseTo::Request(REQUEST),
-        requested_authn_context: &[],
-        authn_not_before: None,
-        subject_attribute: None,
-        decryption_keys,
-        clock_skew: Duration::seconds(60),
-        now: now(),
-    }
-}
-
-pub fn response(key: &KeyPair) -> ResponseBuilder {
-    ResponseBuilder::new(IDP, SP, ACS, REQUEST, key, now())
-}
-
-pub fn verify(xml: &str, expectation: &Expectation<'_>) -> Result<VerifiedAssertion, SamlError> {
-    verify_response(xml.as_bytes(), expectation, &mut Trail::new())
-}
-
-/// Verified by both engines, or the test fails.
-pub fn accepted(xml: &str, key: &KeyPair, expectation: &Expectation<'_>) -> VerifiedAssertion {
-    let mut trail = Trail::new();
-    let verified = verify_response(xml.as_bytes(), expectation, &mut trail);
-    let verified = verified.unwrap_or_else(|error| panic!("{error}\n{trail:#?}\n{xml}"));
-    assert!(trail.checks().iter().all(|check| check.passed), "{trail:#?}");
-    if xml.contains("SignatureValue") {
-        assert!(bergshamra_accepts(xml, &[key]), "bergshamra refuses {xml}");
-    }
-    verified
-}
-
-pub fn bergshamra_accepts(xml: &str, keys: &[&KeyPair]) -> bool {
-    let mut manager = KeysManager::new();
-    for key in keys {
-        manager.add_key(load_x509_cert_pem(key.certificate_pem().unwrap().as_bytes()).unwrap());
-    }
-    let context = DsigContext::new(manager);
-    let results = verify_all(&context, xml);
-    results.is_ok_and(|all| {
-        !all.is_empty() && all.iter().all(|result| result.is_valid() && result.all_reference_digests_verified())
-    })
-}
+use super::{IDP, accepted, bergshamra_accepts, decryption_keys, expected, response, rsa, sp_key, trusted, verify};
 
 fn ada(verified: &VerifiedAssertion) {
     assert_eq!(verified.subject, "ada@acme.example");
@@ -232,7 +161,7 @@ fn sha1_passes_only_by_the_operators_flag() {
 }
 
 #[test]
-fn prefixes_default_namespaces_and_prefix_lists_make_no_difference() {
+fn prefixes_and_default_namespaces_make_no_difference() {
     let (key, certificates) = (rsa(), trusted(&[&rsa()]));
     let plain = |xml: &str| {
         let xml = xml.replace("saml:", "").replace("xmlns:saml=", "xmlns=");
@@ -254,6 +183,52 @@ fn prefixes_default_namespaces_and_prefix_lists_make_no_difference() {
         ada(&verify(&whole, &expected(&certificates, &[])).unwrap());
         assert!(bergshamra_accepts(whole.trim_start_matches('\u{feff}'), &[&key]));
     }
+}
+
+/// Shibboleth and Okta name the prefixes of `xsi:type` values, so that those namespaces are digested where they are declared.
+#[test]
+fn prefix_lists_of_exclusive_canonicalization_are_followed() {
+    let (key, certificates) = (rsa(), trusted(&[&rsa()]));
+    let builder = response(&key);
+    let list = format!("<ec:InclusiveNamespaces xmlns:ec=\"{EXCLUSIVE_C14N}\" PrefixList=\"xs #default\"/>");
+    let template = format!(
+        "<ds:Signature xmlns:ds=\"http://www.w3.org/2000/09/xmldsig#\"><ds:SignedInfo>\
+         <ds:CanonicalizationMethod Algorithm=\"{EXCLUSIVE_C14N}\">{list}</ds:CanonicalizationMethod>\
+         <ds:SignatureMethod Algorithm=\"{}\"/><ds:Reference URI=\"#{}\"><ds:Transforms>\
+         <ds:Transform Algorithm=\"{ENVELOPED}\"/><ds:Transform Algorithm=\"{EXCLUSIVE_C14N}\">{list}</ds:Transform></ds:Transforms>\
+         <ds:DigestMethod Algorithm=\"{}\"/><ds:DigestValue></ds:DigestValue></ds:Reference></ds:SignedInfo>\
+         <ds:SignatureValue></ds:SignatureValue></ds:Signature>",
+        SignatureAlgorithm::RsaSha256.uri(),
+        builder.assertion_id,
+        DigestAlgorithm::Sha256.uri(),
+    );
+    let mut manager = KeysManager::new();
+    manager.add_key(load_pem_auto(key.private_key_pem().unwrap().as_bytes(), None).unwrap());
+    let assertion = builder.assertion_xml().replace(" xmlns:xs=\"http://www.w3.org/2001/XMLSchema\"", "");
+    let unsigned = insert_signature(&assertion, &builder.assertion_id, &template).unwrap();
+    // The namespace is declared outside the assertion: without the list it would not be part of what is signed.
+    let around = builder.response_around(&unsigned).replacen(
+        "<samlp:Response ",
+        "<samlp:Response xmlns:xs=\"http://www.w3.org/2001/XMLSchema\" ",
+        1,
+    );
+    let xml = bergshamra::sign(&DsigContext::new(manager), &around).unwrap();
+    ada(&accepted(&xml, &key, &expected(&certificates, &[])));
+    let other = xml.replacen("http://www.w3.org/2001/XMLSchema\"", "http://www.w3.org/2001/Other\"", 1);
+    assert_eq!(verify(&other, &expected(&certificates, &[])), Err(SamlError::Signature));
+}
+
+#[test]
+fn a_form_value_is_base64_of_bearable_size_and_lines() {
+    let xml = response(&rsa()).build().unwrap();
+    assert_eq!(decode_form_value(&xml.base64).unwrap(), xml.xml.as_bytes());
+    let folded: String =
+        xml.base64.as_bytes().chunks(76).map(|line| format!("{}\r\n", std::str::from_utf8(line).unwrap())).collect();
+    assert_eq!(decode_form_value(&folded).unwrap(), xml.xml.as_bytes());
+    for bad in ["*", "PGE+!", "PGE", "PGE-"] {
+        assert_eq!(decode_form_value(bad), Err(SamlError::Base64), "{bad}");
+    }
+    assert_eq!(decode_form_value(&"A".repeat(10_000_000)).unwrap_err().code(), "login.saml.document");
 }
 
 #[test]

@@ -1,5 +1,4 @@
-//! Each check of SAML's meaning refuses its own fault: a response that differs from an accepted one in that one thing
-//! only.
+//! Each check of SAML's meaning refuses its own fault: a response that differs from an accepted one in one thing.
 
 use chrono::Duration;
 use idp_fixtures::{
@@ -12,7 +11,7 @@ use usher::login::{
     trail::Trail,
 };
 
-use crate::saml_verify::{ACS, REQUEST, accepted, decryption_keys, expected, response, rsa, sp_key, trusted, verify};
+use super::{ACS, REQUEST, accepted, decryption_keys, expected, response, rsa, sp_key, trusted, verify};
 
 type Change = fn(&mut ResponseBuilder);
 
