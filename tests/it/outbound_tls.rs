@@ -35,11 +35,11 @@ fn certificate(key: &PKey<Private>, name: &str, authority: Option<(&X509, &PKey<
     let subject = subject.build();
     let mut builder = X509::builder().unwrap();
     builder.set_version(2).unwrap();
-    builder.set_serial_number(&*BigNum::from_u32(7).unwrap().to_asn1_integer().unwrap()).unwrap();
+    builder.set_serial_number(&BigNum::from_u32(7).unwrap().to_asn1_integer().unwrap()).unwrap();
     builder.set_subject_name(&subject).unwrap();
     builder.set_issuer_name(authority.map_or(&subject, |(issuer, _)| issuer.subject_name())).unwrap();
-    builder.set_not_before(&*Asn1Time::from_str("20200101000000Z").unwrap()).unwrap();
-    builder.set_not_after(&*Asn1Time::from_str(ends).unwrap()).unwrap();
+    builder.set_not_before(&Asn1Time::from_str("20200101000000Z").unwrap()).unwrap();
+    builder.set_not_after(&Asn1Time::from_str(ends).unwrap()).unwrap();
     builder.set_pubkey(key).unwrap();
     match authority {
         Some((issuer, _)) => {
