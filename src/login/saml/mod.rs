@@ -17,7 +17,6 @@
 mod attributes;
 mod checks;
 mod decrypt;
-mod engine_noise;
 mod error;
 mod keys;
 mod model;

@@ -6,7 +6,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use samael::crypto::{AllowedSignatureAlgorithm as Allowed, CertificateDer, Crypto, CryptoProvider, ReduceMode};
 
 use super::{
-    engine_noise,
     error::SamlError,
     model::Expectation,
     prescreen::{Screened, SignatureFacts, SignatureMethod, Signed},
@@ -111,7 +110,6 @@ fn reduce_by_any<'a>(
 }
 
 fn reduce(text: &str, certificates: &[CertificateDer], list: Option<&[Allowed]>) -> Result<String, SamlError> {
-    engine_noise::silence();
     let work = || Crypto::reduce_xml_to_signed_with_allowed_algorithms(text, certificates, ReduceMode::PreDigest, list);
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(xml)) if !xml.is_empty() => Ok(xml),

@@ -115,14 +115,15 @@ fn any_status_but_success_is_refused_and_named() {
 
 #[test]
 fn destination_is_this_address_and_may_be_absent_only_when_it_is_unsigned() {
-    for (change, code) in [
-        ((|b| b.destination = Some("https://usher.example/saml/con_2/acs".into())) as Change, "login.saml.destination"),
-        (|b| b.destination = Some("http://usher.example/saml/con_1/acs".into()), "login.saml.destination"),
-        (|b| b.destination = Some("https://usher.example:8443/saml/con_1/acs".into()), "login.saml.destination"),
-        (|b| b.destination = Some("https://usher.example/saml/con_1/acs/".into()), "login.saml.destination"),
-        (|b| b.destination = Some(String::new()), "login.saml.destination"),
-    ] {
-        refused_however_signed(change, code);
+    let elsewhere: [Change; 5] = [
+        |b| b.destination = Some("https://usher.example/saml/con_2/acs".into()),
+        |b| b.destination = Some("http://usher.example/saml/con_1/acs".into()),
+        |b| b.destination = Some("https://usher.example:8443/saml/con_1/acs".into()),
+        |b| b.destination = Some("https://usher.example/saml/con_1/acs/".into()),
+        |b| b.destination = Some(String::new()),
+    ];
+    for change in elsewhere {
+        refused_however_signed(change, "login.saml.destination");
     }
     let (certificates, ours) = (trusted(&[&rsa()]), decryption_keys());
     for base in bases() {
