@@ -11,6 +11,7 @@ pub const SIGN_IN: &str = "Sign in";
 pub const SIGN_OUT: &str = "Sign out";
 pub const CONTINUE: &str = "Continue";
 pub const TRY_AGAIN: &str = "Try again";
+pub const ABOUT: &str = "About this site";
 pub const SKIP_TO_CONTENT: &str = "Skip to content";
 pub const CONTACT_SUPPORT: &str = "Contact support";
 pub const NEED_HELP: &str = "Need help?";
