@@ -4,14 +4,18 @@ use axum::Router;
 
 use crate::{
     app::App,
+    content,
     http::{assets, health, layers},
-    login::pages::{logout, protocol},
-    openapi,
+    login, openapi,
 };
 
 /// The public listener's routes.
 pub fn public(app: &App) -> Router {
-    let mut router = Router::new().merge(assets::routes()).merge(protocol::routes()).merge(logout::routes()).merge(openapi::router(app));
+    let mut router = Router::new()
+        .merge(assets::routes())
+        .merge(login::pages::routes())
+        .merge(content::pages::routes())
+        .merge(openapi::router(app));
     if app.settings.server.operator_listen.is_none() {
         router = router.merge(health::routes());
     }

@@ -21,6 +21,9 @@ use crate::{
 /// Bytes that all kept clients may weigh together, out of the 120 MB of an idle replica.
 const CAPACITY: u64 = 24 << 20;
 
+/// How many slugs are remembered, at about 200 bytes each.
+const SLUGS: u64 = 20_000;
+
 /// What the learner's path asks of a client.
 #[derive(Debug, Clone)]
 pub struct ClientFacts {
@@ -131,12 +134,14 @@ impl ClientFacts {
 /// A bounded cache of [`ClientFacts`], each valid for one version.
 pub struct Directory {
     facts: Cache<ClientId, Arc<ClientFacts>>,
+    /// A slug is never changed and never reused, so that what it once led to holds for good.
+    slugs: Cache<Box<str>, ClientId>,
 }
 
 impl Default for Directory {
     fn default() -> Self {
         let weigher = |_: &ClientId, facts: &Arc<ClientFacts>| facts.weight();
-        Self { facts: Cache::builder().weigher(weigher).max_capacity(CAPACITY).build() }
+        Self { facts: Cache::builder().weigher(weigher).max_capacity(CAPACITY).build(), slugs: Cache::new(SLUGS) }
     }
 }
 
@@ -149,8 +154,22 @@ impl Directory {
         let sighting = store::sight(&mut *db.acquire().await?, slug).await?;
         match sighting {
             None => Ok(None),
-            Some(seen) => self.at_version(db, seen.id, seen.version).await.map(Some),
+            Some(seen) => {
+                self.slugs.insert(slug.into(), seen.id).await;
+                self.at_version(db, seen.id, seen.version).await.map(Some)
+            }
         }
+    }
+
+    /// The client of a slug as this replica met it last, which may be older than PostgreSQL's; read now where it was not
+    /// met. For a caller whose own query tells the version, and who then asks [`Self::at_version`].
+    pub async fn met(&self, db: &PgPool, slug: &str) -> Result<Option<Arc<ClientFacts>>, Fault> {
+        if let Some(id) = self.slugs.get(slug).await
+            && let Some(facts) = self.facts.get(&id).await
+        {
+            return Ok(Some(facts));
+        }
+        self.by_slug(db, slug).await
     }
 
     /// The client at least as new as `version`, which the caller has just read from PostgreSQL.

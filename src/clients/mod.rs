@@ -18,6 +18,7 @@ mod change;
 mod create;
 mod directory;
 pub mod domain;
+pub mod pages;
 mod model;
 mod rules;
 mod store;

@@ -1,8 +1,35 @@
-//! The learner's home: their sublicenses and exactly the content that is theirs.
+//! The learner's home: their sublicenses and exactly the content that is theirs. With a session it costs one round trip
+//! to Redis and one to PostgreSQL.
+
+use std::sync::Arc;
 
 use askama::Template;
+use axum::{
+    Router,
+    extract::{Path, State},
+    http::StatusCode,
+    response::{IntoResponse, Redirect, Response},
+    routing::get,
+};
+use chrono::{DateTime, Duration, SecondsFormat, Utc};
 
-use crate::http::{assets, page::Brand, text};
+use super::store_home::{self, Held, Home, Shown};
+use crate::{
+    app::App,
+    clients::{self, ClientFacts},
+    http::{
+        Problem, assets,
+        page::{self, Brand},
+        text,
+    },
+    sessions::SessionCookie,
+};
+
+/// An end nearer than this is pointed out.
+const SOON: Duration = Duration::days(14);
+
+/// An end nearer than this is shown with its time of day.
+const WITHIN_DAYS: Duration = Duration::days(2);
 
 /// When access to a sublicense ends, in the client's time zone.
 #[derive(Debug, Clone)]
@@ -26,7 +53,8 @@ pub struct Pass {
 pub struct Item {
     pub title: String,
     pub description: String,
-    pub url: String,
+    /// Http or https; none where what is stored is neither.
+    pub url: Option<String>,
     /// Through which of the learner's sublicenses; none where it is everybody's.
     pub sublicenses: Vec<String>,
 }
@@ -41,4 +69,112 @@ pub struct DashboardPage<'a> {
     pub email: Option<&'a str>,
     pub sublicenses: &'a [Pass],
     pub content: &'a [Item],
+}
+
+/// The learner's home.
+pub fn routes() -> Router<App> {
+    Router::new().route("/{client}/dashboard", get(dashboard))
+}
+
+async fn dashboard(
+    State(app): State<App>,
+    Path(slug): Path<String>,
+    cookie: SessionCookie,
+) -> Result<Response, Problem> {
+    let now = app.clock.now();
+    // May be old: what is shown is asked for again by the version that the query below tells.
+    let met = app.clients.met(&app.db, &slug).await?.ok_or_else(Problem::not_found)?;
+    let to_sign_in = || Redirect::to(&format!("/{}", met.slug)).into_response();
+    let Some(session) = cookie.session(&app, met.id, met.session_idle, now).await? else {
+        return Ok(to_sign_in());
+    };
+    let home = store_home::find(&app.db, met.id, session.learner, now).await?;
+    // Suspension bumps the epoch: it holds even where Redis could not be told.
+    let Some(home) = home.filter(|home| home.is_active && home.session_epoch == session.epoch) else {
+        return Ok(to_sign_in());
+    };
+    let client = if met.version >= home.client_version {
+        met
+    } else {
+        app.clients.at_version(&app.db, met.id, home.client_version).await?
+    };
+    Ok(if client.is_live(now) { show(&client, home, now) } else { clients::pages::closed(&client) })
+}
+
+fn show(client: &Arc<ClientFacts>, home: Home, now: DateTime<Utc>) -> Response {
+    let sublicenses: Vec<Pass> = home.held.0.into_iter().map(|held| pass(client, held, now)).collect();
+    let content: Vec<Item> = home.content.0.into_iter().map(item).collect();
+    let name = format!("{} {}", home.first_name, home.last_name);
+    let email = home.email.as_deref();
+    let person = Some(name.trim()).filter(|name| !name.is_empty()).or(email).unwrap_or(text::dashboard::NO_NAME);
+    let page = DashboardPage {
+        brand: Brand::of(client),
+        person,
+        first_name: home.first_name.trim(),
+        email,
+        sublicenses: &sublicenses,
+        content: &content,
+    };
+    page::render(StatusCode::OK, &page)
+}
+
+fn pass(client: &ClientFacts, held: Held, now: DateTime<Utc>) -> Pass {
+    let end = [held.ends_at, client.license_ends_at].into_iter().flatten().min();
+    Pass { name: held.name, is_manager: held.is_manager, ends: end.map(|end| ends(client.time_zone, end, now)) }
+}
+
+fn ends(zone: chrono_tz::Tz, end: DateTime<Utc>, now: DateTime<Utc>) -> Ends {
+    // The last moment of access: what ends at midnight is good until the day before.
+    let last = (end - Duration::seconds(1)).with_timezone(&zone);
+    let left = end - now;
+    Ends {
+        machine: end.to_rfc3339_opts(SecondsFormat::Secs, true),
+        shown: if left < WITHIN_DAYS { text::day_and_time(end.with_timezone(&zone)) } else { text::day(last) },
+        soon: left < SOON,
+    }
+}
+
+fn item(shown: Shown) -> Item {
+    let is_web = shown.url.starts_with("https://") || shown.url.starts_with("http://");
+    Item {
+        title: shown.title,
+        description: shown.description,
+        url: is_web.then_some(shown.url),
+        sublicenses: shown.through.unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().expect("a time")
+    }
+
+    #[test]
+    fn an_end_at_midnight_of_the_clients_zone_shows_the_last_day_of_access() {
+        let now = at("2026-11-22T12:00:00Z");
+        let berlin = ends(chrono_tz::Europe::Berlin, at("2027-03-14T23:00:00Z"), now);
+        assert_eq!((berlin.shown.as_str(), berlin.soon), ("14 March 2027", false));
+        assert_eq!(berlin.machine, "2027-03-14T23:00:00Z");
+        let utc = ends(chrono_tz::UTC, at("2027-03-14T23:00:00Z"), now);
+        assert_eq!(utc.shown, "14 March 2027");
+        let tokyo = ends(chrono_tz::Asia::Tokyo, at("2027-03-14T23:00:00Z"), now);
+        assert_eq!(tokyo.shown, "15 March 2027");
+    }
+
+    #[test]
+    fn an_end_within_days_shows_its_time() {
+        let now = at("2026-11-22T12:00:00Z");
+        let soon = ends(chrono_tz::Europe::Berlin, at("2026-11-23T17:00:00Z"), now);
+        assert_eq!((soon.shown.as_str(), soon.soon), ("23 November 2026, 18:00", true));
+    }
+
+    #[test]
+    fn only_web_addresses_become_links() {
+        let shown = |url: &str| Shown { title: "A".into(), description: String::new(), url: url.into(), through: None };
+        assert_eq!(item(shown("https://a.example/x")).url.as_deref(), Some("https://a.example/x"));
+        assert_eq!(item(shown("javascript:alert(1)")).url, None);
+    }
 }

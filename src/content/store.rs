@@ -1,7 +1,7 @@
 //! SQL of content items.
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgExecutor};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::model::{Audience, ContentItem};
@@ -191,43 +191,4 @@ pub(super) async fn delete(conn: &mut PgConnection, client: ClientId, id: Conten
         .execute(conn)
         .await?;
     Ok(outcome.rows_affected() > 0)
-}
-
-/// An item as a learner sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tile {
-    pub id: ContentId,
-    pub title: String,
-    pub description: String,
-    pub url: String,
-}
-
-/// What a learner who may see these sublicenses sees, by title; who may see none sees nothing.
-pub async fn visible(
-    conn: impl PgExecutor<'_>,
-    client: ClientId,
-    sublicenses: &[SublicenseId],
-) -> Result<Vec<Tile>, Fault> {
-    if sublicenses.is_empty() {
-        return Ok(Vec::new());
-    }
-    let ids: Vec<Uuid> = sublicenses.iter().map(|id| id.uuid()).collect();
-    let rows = sqlx::query!(
-        "select i.id, i.title, i.description, i.url from content_items i
-         where i.client_id = $1 and (i.audience = 'client' or exists (
-             select from content_sublicenses s
-             where s.client_id = i.client_id and s.content_id = i.id and s.sublicense_id = any($2)))
-         order by i.title, i.id limit 1000",
-        client.uuid(),
-        &ids,
-    )
-    .fetch_all(conn)
-    .await?;
-    let tiles = rows.into_iter().map(|row| Tile {
-        id: row.id.into(),
-        title: row.title,
-        description: row.description,
-        url: row.url,
-    });
-    Ok(tiles.collect())
 }

@@ -9,6 +9,7 @@
 //! | `cookies.rs` | the few cookies, each with the strictest attributes that work |
 //! | `csrf.rs` | refusal of form posts from other sites |
 //! | `paging.rs` | `limit`, `cursor` and `next_cursor` |
+//! | `limits.rs` | rates of sign-ins per address and per client |
 //! | `page.rs` | what every page shares: brand, rendering, neutral pages, forms that send themselves on |
 //! | `text.rs` | every word that a learner reads |
 //! | `theme.rs` | the stylesheet that a client's two colours make |

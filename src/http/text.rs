@@ -22,6 +22,7 @@ pub mod landing {
     pub const LEAD: &str = "Sign in to your learning.";
     pub const FIND_BY_EMAIL: &str = "Sign in with your e-mail address instead";
     pub const NO_WAY_IN: &str = "Sign-in is not set up yet";
+    pub const SIGNED_IN: &str = "Go to your learning";
     pub const NO_WAY_IN_NEXT: &str =
         "Nobody can sign in here for now. Please come back later, or ask the people who sent you this link.";
 
@@ -46,6 +47,7 @@ pub mod login {
     pub const INVALID: &str = "Enter a whole e-mail address, such as name@company.com.";
     pub const UNKNOWN: &str = "We found no sign-in for this address";
     pub const UNKNOWN_NEXT: &str = "Check the spelling, or use the address that your organisation gave you. If it is right, choose your sign-in from the list, or ask your administrator.";
+    pub const SEVERAL: &str = "Choose how you sign in";
     pub const ALL_WAYS: &str = "Back to all ways to sign in";
 }
 
@@ -65,7 +67,7 @@ pub mod dashboard {
     pub const NO_CONTENT: &str = "Nothing here yet";
     pub const NO_CONTENT_NEXT: &str = "Your courses appear here as soon as your organisation adds them.";
     pub const NO_EMAIL: &str = "No e-mail address";
-    pub const OPENS_OUTSIDE: &str = "opens the learning platform";
+    pub const NO_NAME: &str = "Learner";
 
     pub fn greeting(first_name: &str) -> String {
         if first_name.is_empty() { "Hello".to_owned() } else { format!("Hello, {first_name}") }
@@ -84,6 +86,8 @@ pub mod dashboard {
 pub mod signed_out {
     pub const HEADING: &str = "You are signed out";
     pub const LEAD: &str = "On a shared computer, also sign out at your organisation and close the browser.";
+    pub const STILL_IN: &str = "You are still signed in";
+    pub const STAY: &str = "Back to your learning";
     pub const AGAIN: &str = "Sign in again";
 }
 
@@ -146,6 +150,12 @@ pub mod refused {
         ],
         true,
     );
+    pub const NO_COOKIE: Advice = advice(
+        "Your browser keeps no cookies for us",
+        "Without one we cannot tell that the sign-in is yours.",
+        &["Allow cookies for this site, then try again.", "A private window or another browser may do, too."],
+        true,
+    );
     pub const STOPPED_AT_IDP: Advice = advice(
         "Your organisation did not sign you in",
         "Its sign-in page said no, or the sign-in was cancelled there.",
@@ -206,12 +216,6 @@ pub mod refused {
         &["Sign in the way you did before.", "If you never did, ask your administrator and give the reference below."],
         true,
     );
-    pub const MISSING_DETAILS: Advice = advice(
-        "Your organisation told us too little about you",
-        "Something that we need, such as your e-mail address, was missing or not usable.",
-        &["Send the reference below to your IT desk: they decide what we are told."],
-        true,
-    );
     pub const SUSPENDED: Advice = advice(
         "Your access is suspended",
         "An administrator has stopped your access.",
@@ -241,12 +245,6 @@ pub mod refused {
         "It is switched off for the time being.",
         &["Ask your administrator."],
         false,
-    );
-    pub const TOO_MANY: Advice = advice(
-        "Too many sign-ins at once",
-        "There were more tries than we take in a short time.",
-        &["Wait a minute, then try again."],
-        true,
     );
 }
 

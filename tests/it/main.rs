@@ -6,6 +6,7 @@
 mod support;
 
 mod health;
+mod home;
 mod mapping;
 mod oidc;
 mod outbound;

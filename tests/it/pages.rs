@@ -10,7 +10,12 @@ use usher::{
         text,
         theme::Theme,
     },
-    login::pages::landing::{ConfirmPage, LandingPage, LoginPage, SignedOutPage, Trouble, Way},
+    login::pages::{
+        by_email::{LoginPage, Trouble},
+        confirm::ConfirmPage,
+        landing::{LandingPage, Way},
+        logout::SignedOutPage,
+    },
 };
 
 use super::support::App;
@@ -89,7 +94,7 @@ fn dashboard(brand: Brand<'_>, kind: &str) -> String {
     let item = |name: &str, text: &str, through: &[&str]| Item {
         title: title(name),
         description: title(text),
-        url: format!("https://learn.example/{}", name.len()),
+        url: Some(format!("https://learn.example/{}", name.len())),
         sublicenses: through.iter().map(|name| title(name)).collect(),
     };
     let content = [
@@ -113,15 +118,27 @@ fn samples() -> Vec<Sample> {
         let way = |name: &'static str| Way { name: hard.unwrap_or(name), href: "/acme/login/con_1".into() };
         let ways = [way("Acme ID"), way("Partner sign-in")];
         let count = if kind == "acme" { 2 } else { 1 };
-        add(kind, "landing", LandingPage { brand, ways: &ways[..count], by_email: "/acme/login" }.render());
-        add(kind, "landing-empty", LandingPage { brand, ways: &[], by_email: "/acme/login" }.render());
+        add(
+            kind,
+            "landing",
+            LandingPage { brand, ways: &ways[..count], by_email: "/acme/login", signed_in: kind == "globex" }.render(),
+        );
+        add(
+            kind,
+            "landing-empty",
+            LandingPage { brand, ways: &[], by_email: "/acme/login", signed_in: false }.render(),
+        );
         for (name, trouble) in
             [("login", Trouble::None), ("login-bad", Trouble::Invalid), ("login-lost", Trouble::Unknown)]
         {
             let (email, return_to) = (hard.unwrap_or("zoe@acme.example"), hard);
-            add(kind, name, LoginPage { brand, email, trouble, return_to, all_ways: "/acme" }.render());
+            add(
+                kind,
+                name,
+                LoginPage { brand, email, trouble, choices: &ways[..count - 1], return_to, all_ways: "/acme" }.render(),
+            );
         }
-        add(kind, "signed-out", SignedOutPage { brand }.render());
+        add(kind, "signed-out", SignedOutPage { brand, signed_in: kind == "acme" }.render());
         let fields = [Field { name: "token", value: hard.unwrap_or("x") }];
         add(
             kind,

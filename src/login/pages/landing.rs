@@ -1,11 +1,29 @@
-//! The way in: a client's landing page and the e-mail-first login page.
+//! A client's landing page: who this is, and the ways to sign in.
+
+use std::sync::Arc;
 
 use askama::Template;
+use axum::{
+    Router,
+    extract::{Path, Query, State},
+    http::StatusCode,
+    response::Response,
+    routing::get,
+};
+use serde::Deserialize;
+use url::form_urlencoded::Serializer;
 
-use crate::http::{
-    assets,
-    page::{Brand, Field},
-    text,
+use crate::{
+    app::App,
+    clients::{self, ClientFacts},
+    connections::{self, ConnectionSummary},
+    http::{
+        Problem, assets,
+        page::{self, Brand},
+        text,
+    },
+    login::return_to,
+    sessions::{self, SessionCookie},
 };
 
 /// One way to sign in.
@@ -23,59 +41,77 @@ pub struct LandingPage<'a> {
     pub ways: &'a [Way<'a>],
     /// Where the e-mail-first page is.
     pub by_email: &'a str,
+    pub signed_in: bool,
 }
 
-/// What is wrong with the address that was typed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trouble {
-    None,
-    Invalid,
-    Unknown,
+/// The landing page.
+pub fn routes() -> Router<App> {
+    Router::new().route("/{client}", get(landing))
 }
 
-impl Trouble {
-    fn is_invalid(self) -> bool {
-        self == Self::Invalid
+/// What leads back to where the learner wanted to be.
+#[derive(Debug, Deserialize)]
+pub(super) struct Wanted {
+    pub return_to: Option<String>,
+}
+
+async fn landing(
+    State(app): State<App>,
+    Path(slug): Path<String>,
+    Query(wanted): Query<Wanted>,
+    cookie: SessionCookie,
+) -> Result<Response, Problem> {
+    let client = open_client(&app, &slug).await?;
+    let client = match client {
+        Ok(client) => client,
+        Err(closed) => return Ok(closed),
+    };
+    let return_to = return_to::checked(&client.slug, wanted.return_to.as_deref());
+    let active = connections::for_landing(&mut *app.acquire().await?, client.id).await?;
+    let ways = ways(&client, &active, return_to.as_deref(), None);
+    let by_email = address(&format!("/{}/login", client.slug), &[("return_to", return_to.as_deref())]);
+    let session = sessions::live(&app, &cookie, client.id, client.session_idle, app.clock.now()).await?;
+    let page =
+        LandingPage { brand: Brand::of(&client), ways: &ways, by_email: &by_email, signed_in: session.is_some() };
+    Ok(page::render(StatusCode::OK, &page))
+}
+
+/// The client of a path, or the page that says that it is closed. A client that never was is a 404.
+pub(super) async fn open_client(app: &App, slug: &str) -> Result<Result<Arc<ClientFacts>, Response>, Problem> {
+    let client = app.clients.by_slug(&app.db, slug).await?.ok_or_else(Problem::not_found)?;
+    if client.is_live(app.clock.now()) { Ok(Ok(client)) } else { Ok(Err(clients::pages::closed(&client))) }
+}
+
+/// Where each connection's sign-in starts.
+pub(super) fn ways<'a>(
+    client: &ClientFacts,
+    connections: &'a [ConnectionSummary],
+    return_to: Option<&str>,
+    login_hint: Option<&str>,
+) -> Vec<Way<'a>> {
+    let way = |connection: &'a ConnectionSummary| Way {
+        name: &connection.name,
+        href: start(client, connection, return_to, login_hint),
+    };
+    connections.iter().map(way).collect()
+}
+
+/// The address at which a connection's sign-in starts.
+pub(super) fn start(
+    client: &ClientFacts,
+    connection: &ConnectionSummary,
+    return_to: Option<&str>,
+    login_hint: Option<&str>,
+) -> String {
+    let path = format!("/{}/login/{}", client.slug, connection.id);
+    address(&path, &[("login_hint", login_hint), ("return_to", return_to)])
+}
+
+/// A path with those parameters that are there.
+pub(super) fn address(path: &str, parameters: &[(&str, Option<&str>)]) -> String {
+    let present = || parameters.iter().filter_map(|(name, value)| Some((*name, (*value)?)));
+    if present().next().is_none() {
+        return path.to_owned();
     }
-
-    fn is_unknown(self) -> bool {
-        self == Self::Unknown
-    }
-}
-
-/// `GET,POST /{client}/login`
-#[derive(Template)]
-#[template(path = "login.html", config = "src/http/askama.toml")]
-pub struct LoginPage<'a> {
-    pub brand: Brand<'a>,
-    /// What was typed, to be corrected.
-    pub email: &'a str,
-    pub trouble: Trouble,
-    pub return_to: Option<&'a str>,
-    pub all_ways: &'a str,
-}
-
-/// After a local logout.
-#[derive(Template)]
-#[template(path = "signed_out.html", config = "src/http/askama.toml")]
-pub struct SignedOutPage<'a> {
-    pub brand: Brand<'a>,
-}
-
-/// "Continue as X to Y": an unsolicited sign-in is taken only after this.
-#[derive(Template)]
-#[template(path = "confirm.html", config = "src/http/askama.toml")]
-pub struct ConfirmPage<'a> {
-    pub brand: Brand<'a>,
-    /// The name of the person, or their address where there is no name.
-    pub person: &'a str,
-    pub email: Option<&'a str>,
-    pub action: &'a str,
-    pub fields: &'a [Field<'a>],
-}
-
-impl ConfirmPage<'_> {
-    fn initial(&self) -> String {
-        self.person.chars().next().map(|first| first.to_uppercase().collect()).unwrap_or_default()
-    }
+    format!("{path}?{}", Serializer::new(String::new()).extend_pairs(present()).finish())
 }

@@ -11,14 +11,14 @@ use axum::{
 };
 use serde::Deserialize;
 
-use super::{brand_of, refusal};
+use super::refusal;
 use crate::{
     app::App,
     clients::ClientFacts,
     connections::{self, ConnectionFacts, IdpInitiated},
     http::{
         ClientAddress, Problem, Reference, cookies, csrf, limits,
-        page::{self, Field},
+        page::{self, Brand, Field},
     },
     ids::ConnectionId,
     login::{
@@ -120,7 +120,7 @@ async fn depart(
         Departure::Redirect(url) => Redirect::to(url.as_str()).into_response(),
         Departure::Post { action, fields } => {
             let fields: Vec<Field<'_>> = fields.iter().map(|(name, value)| Field { name, value }).collect();
-            page::post_to_idp(app, brand_of(client), &action, &fields)
+            page::post_to_idp(app, Brand::of(client), &action, &fields)
         }
     };
     if let Some(cookie) = cookie {

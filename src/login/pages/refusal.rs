@@ -1,65 +1,42 @@
-//! What a learner reads when a sign-in ends without a session, and the question before an unsolicited one is taken.
+//! What a learner reads when a sign-in is refused, and the question before an unsolicited one is taken.
 
 use axum::{http::StatusCode, response::Response};
 
-use super::{brand_of, landing::ConfirmPage};
+use super::confirm::ConfirmPage;
 use crate::{
     clients::ClientFacts,
     connections::ConnectionFacts,
     http::{
         Reference,
-        page::{self, AdvicePage, Field},
+        page::{self, AdvicePage, Brand, Field},
         text::{self, refused},
     },
     login::{
         finish,
         identity::VerifiedIdentity,
         reason::{Advice, Reason},
+        trail::FixSide,
     },
 };
 
-/// The client's page for a refusal: what happened, what to do, and the reference that an admin finds the attempt by.
+/// The client's page that says why nobody was signed in, and what to do.
 pub fn page(client: &ClientFacts, reason: &Reason, reference: &Reference) -> Response {
-    let (status, advice): (StatusCode, &text::Advice) = match &reason.advice {
-        Advice::StartAgain if reason.code == "login.saml.unsolicited" => (StatusCode::FORBIDDEN, &refused::UNSOLICITED),
-        Advice::StartAgain => (StatusCode::BAD_REQUEST, &refused::TOO_OLD),
-        Advice::AllowCookies => (StatusCode::BAD_REQUEST, &refused::TOO_OLD),
-        Advice::AskItDesk => (StatusCode::FORBIDDEN, it_desk(reason.code)),
-        Advice::NotEntitled(_) => (StatusCode::FORBIDDEN, &refused::NOT_ENTITLED),
-        Advice::AskForInvite => (StatusCode::FORBIDDEN, &refused::NO_ACCOUNT),
-        Advice::SeatsFull => (StatusCode::FORBIDDEN, &refused::SEATS_FULL),
-        Advice::AccessStopped if reason.code == "login.learner.blocked" => (StatusCode::FORBIDDEN, &refused::BLOCKED),
-        Advice::AccessStopped => (StatusCode::FORBIDDEN, &refused::SUSPENDED),
-        Advice::AccessEnded => (StatusCode::FORBIDDEN, &refused::ENDED),
-        Advice::WayClosed if reason.code == "login.client.disabled" => (StatusCode::FORBIDDEN, &refused::CLIENT_OFF),
-        Advice::WayClosed => (StatusCode::FORBIDDEN, &refused::CONNECTION_OFF),
-    };
+    let retry = format!("/{}", client.slug);
     let message = match &reason.advice {
         Advice::NotEntitled(words) if !words.is_empty() => Some(words.as_str()),
         _ => None,
     };
-    let retry = format!("/{}", client.slug);
     let page = AdvicePage {
-        brand: brand_of(client),
-        advice,
+        brand: Brand::of(client),
+        advice: advice(reason),
         message,
         reference: Some(reference.as_str()),
         retry: Some(&retry),
     };
-    page::render(status, &page)
+    page::render(status(reason), &page)
 }
 
-fn it_desk(code: &str) -> &'static text::Advice {
-    match code {
-        "login.link.untrusted_domain" | "login.link.off" | "login.link.other_subject" => &refused::EMAIL_TAKEN,
-        "login.saml.metadata_expired" | "login.mapping.unknown_sublicense" => &refused::MISCONFIGURED,
-        "login.saml.status" => &refused::STOPPED_AT_IDP,
-        code if code.starts_with("login.oidc.") && code.contains("unavailable") => &refused::IDP_AWAY,
-        _ => &refused::UNTRUSTED_ANSWER,
-    }
-}
-
-/// "Continue as X to Y": who was verified, and a form whose yes is taken once.
+/// "Continue as X to Y": what the assertion says of the person, and a form that takes it by its handle.
 pub fn confirm(
     client: &ClientFacts,
     connection: &ConnectionFacts,
@@ -67,12 +44,56 @@ pub fn confirm(
     handle: &str,
 ) -> Response {
     let profile = finish::evaluate(connection, client, identity).profile;
+    let word = |value: &Option<String>| value.clone().unwrap_or_default();
+    let name = format!("{} {}", word(&profile.first_name.value), word(&profile.last_name.value));
     let email = profile.email.value.as_deref();
-    let names = [profile.first_name.value.as_deref(), profile.last_name.value.as_deref()];
-    let name = names.into_iter().flatten().collect::<Vec<_>>().join(" ");
-    let person = if name.trim().is_empty() { email.unwrap_or(identity.subject()).to_owned() } else { name };
+    let person = Some(name.trim()).filter(|name| !name.is_empty()).or(email).unwrap_or(identity.subject());
     let action = format!("/{}/login/{}/continue", client.slug, connection.id);
     let fields = [Field { name: "handle", value: handle }];
-    let page = ConfirmPage { brand: brand_of(client), person: &person, email, action: &action, fields: &fields };
-    page::render(StatusCode::OK, &page)
+    page::render(
+        StatusCode::OK,
+        &ConfirmPage { brand: Brand::of(client), person, email, action: &action, fields: &fields },
+    )
+}
+
+/// The words for a reason: its kind of advice decides, and a few codes have words of their own.
+pub(crate) fn advice(reason: &Reason) -> &'static text::Advice {
+    match reason.code {
+        "login.saml.status" | "login.oidc.access_denied" | "login.oidc.refused" | "login.oidc.interaction_needed" => {
+            return &refused::STOPPED_AT_IDP;
+        }
+        "login.oidc.unavailable" => return &refused::IDP_AWAY,
+        "login.saml.unsolicited" => return &refused::UNSOLICITED,
+        "login.learner.blocked" => return &refused::BLOCKED,
+        "login.client.disabled" => return &refused::CLIENT_OFF,
+        _ => {}
+    }
+    match &reason.advice {
+        Advice::StartAgain => &refused::TOO_OLD,
+        Advice::AllowCookies => &refused::NO_COOKIE,
+        Advice::AskItDesk if reason.code.starts_with("login.link.") => &refused::EMAIL_TAKEN,
+        Advice::AskItDesk if reason.side == FixSide::Idp => &refused::UNTRUSTED_ANSWER,
+        Advice::AskItDesk => &refused::MISCONFIGURED,
+        Advice::NotEntitled(_) => &refused::NOT_ENTITLED,
+        Advice::AskForInvite => &refused::NO_ACCOUNT,
+        Advice::SeatsFull => &refused::SEATS_FULL,
+        Advice::AccessStopped => &refused::SUSPENDED,
+        Advice::AccessEnded => &refused::ENDED,
+        Advice::WayClosed => &refused::CONNECTION_OFF,
+    }
+}
+
+fn status(reason: &Reason) -> StatusCode {
+    match &reason.advice {
+        _ if reason.code == "login.oidc.unavailable" => StatusCode::BAD_GATEWAY,
+        _ if reason.code == "login.saml.unsolicited" => StatusCode::FORBIDDEN,
+        Advice::StartAgain | Advice::AllowCookies => StatusCode::BAD_REQUEST,
+        Advice::AskItDesk
+        | Advice::NotEntitled(_)
+        | Advice::AskForInvite
+        | Advice::SeatsFull
+        | Advice::AccessStopped
+        | Advice::AccessEnded
+        | Advice::WayClosed => StatusCode::FORBIDDEN,
+    }
 }

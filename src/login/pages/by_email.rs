@@ -1,0 +1,135 @@
+//! The e-mail-first login page: the address's domain decides where the learner signs in.
+
+use askama::Template;
+use axum::{
+    Form, Router,
+    extract::{Path, Query, State},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Redirect, Response},
+    routing::get,
+};
+use serde::Deserialize;
+
+use super::landing::{Wanted, Way, address, open_client, start, ways};
+use crate::{
+    app::App,
+    claims::email_domain,
+    clients::ClientFacts,
+    connections,
+    http::{
+        ClientAddress, Problem, assets, csrf, limits,
+        page::{self, Brand},
+        text,
+    },
+    login::return_to,
+};
+
+/// What is wrong with the address that was typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    None,
+    Invalid,
+    Unknown,
+}
+
+impl Trouble {
+    fn is_invalid(self) -> bool {
+        self == Self::Invalid
+    }
+
+    fn is_unknown(self) -> bool {
+        self == Self::Unknown
+    }
+}
+
+/// `GET,POST /{client}/login`
+#[derive(Template)]
+#[template(path = "login.html", config = "src/http/askama.toml")]
+pub struct LoginPage<'a> {
+    pub brand: Brand<'a>,
+    /// What was typed, to be corrected.
+    pub email: &'a str,
+    pub trouble: Trouble,
+    /// Where the address leads to several ways.
+    pub choices: &'a [Way<'a>],
+    pub return_to: Option<&'a str>,
+    pub all_ways: &'a str,
+}
+
+/// The form and what it leads to.
+pub fn routes() -> Router<App> {
+    Router::new().route("/{client}/login", get(form).post(route))
+}
+
+async fn form(
+    State(app): State<App>,
+    Path(slug): Path<String>,
+    Query(wanted): Query<Wanted>,
+) -> Result<Response, Problem> {
+    let client = match open_client(&app, &slug).await? {
+        Ok(client) => client,
+        Err(closed) => return Ok(closed),
+    };
+    let return_to = return_to::checked(&client.slug, wanted.return_to.as_deref());
+    Ok(show(&app, &client, StatusCode::OK, "", Trouble::None, &[], return_to.as_deref()))
+}
+
+#[derive(Deserialize)]
+struct Typed {
+    #[serde(default)]
+    email: String,
+    return_to: Option<String>,
+}
+
+/// Leads to the connection of the address's domain. Says the same for an address that is known here and for one that
+/// is not: only the domain counts.
+async fn route(
+    State(app): State<App>,
+    Path(slug): Path<String>,
+    from: ClientAddress,
+    headers: HeaderMap,
+    Form(typed): Form<Typed>,
+) -> Result<Response, Problem> {
+    let client = match open_client(&app, &slug).await? {
+        Ok(client) => client,
+        Err(closed) => return Ok(closed),
+    };
+    if !csrf::is_same_origin(&app, &headers) {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "form.foreign", "Send this form from our own page."));
+    }
+    limits::sign_in(&app, from, client.id).await?;
+    let return_to = return_to::checked(&client.slug, typed.return_to.as_deref());
+    let return_to = return_to.as_deref();
+    let email = typed.email.trim();
+    let is_address = email.len() <= 254 && !email.chars().any(char::is_control) && email_domain(email).is_some();
+    if !is_address {
+        let unprocessable = StatusCode::UNPROCESSABLE_ENTITY;
+        return Ok(show(&app, &client, unprocessable, email, Trouble::Invalid, &[], return_to));
+    }
+    let found = connections::for_email(&mut *app.acquire().await?, client.id, email).await?;
+    Ok(match found.as_slice() {
+        [] => show(&app, &client, StatusCode::OK, email, Trouble::Unknown, &[], return_to),
+        [only] => Redirect::to(&start(&client, only, return_to, Some(email))).into_response(),
+        several => {
+            let choices = ways(&client, several, return_to, Some(email));
+            show(&app, &client, StatusCode::OK, email, Trouble::None, &choices, return_to)
+        }
+    })
+}
+
+fn show(
+    app: &App,
+    client: &ClientFacts,
+    status: StatusCode,
+    email: &str,
+    trouble: Trouble,
+    choices: &[Way<'_>],
+    return_to: Option<&str>,
+) -> Response {
+    let all_ways = address(&format!("/{}", client.slug), &[("return_to", return_to)]);
+    let brand = Brand::of(client);
+    let page = LoginPage { brand, email, trouble, choices, return_to, all_ways: &all_ways };
+    let mut response = page::render(status, &page);
+    page::allow_forms_out(app, &mut response);
+    response
+}
