@@ -5,6 +5,11 @@
 
 mod support;
 
+mod access;
+mod api_clients;
+mod api_content;
+mod api_learners;
+mod api_tokens;
 mod health;
 mod home;
 mod mapping;
