@@ -1,0 +1,122 @@
+//! `usher-bench run`: what a sign-in costs the gateway, as ratios in one run on one core beside other verifiers of the
+//! same responses. `script/bench` builds everything and calls it; nothing of it is part of the product.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `people` | the responses: who signs in and with which attributes |
+//! | `verifiers` | plain xmlsec, python3-saml and Usher's own verifier, each as a process |
+//! | `gateway` | a gateway as a process: start to ready, CPU time, memory |
+//! | `world` | clients and connections in the database, by the API once and by SQL many times |
+//! | `browsers` | sign-ins and pages over HTTP |
+//! | `rounds` | what is measured, in which order |
+//! | `report` | medians, ratios, and the limits they are held against |
+
+mod browsers;
+mod gateway;
+mod people;
+mod report;
+mod rounds;
+mod verifiers;
+mod world;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[derive(Parser)]
+#[command(about = "Measures Usher; script/bench calls it with everything it needs")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Measures everything and prints a table.
+    Run(Box<Options>),
+    /// Verifies the responses in FOLDER with Usher's verifier for so many CPU seconds.
+    Verify { folder: PathBuf, seconds: f64 },
+}
+
+/// What a run is told.
+#[derive(Args, Debug, Clone)]
+pub struct Options {
+    /// The gateway's program.
+    #[arg(long)]
+    usher: PathBuf,
+    /// The program that verifies with libxmlsec1 alone.
+    #[arg(long)]
+    xmlsec: PathBuf,
+    /// A Python that has python3-saml.
+    #[arg(long)]
+    python: PathBuf,
+    /// The program for it.
+    #[arg(long)]
+    python_saml: PathBuf,
+    /// URL of a PostgreSQL server on which databases may be made.
+    #[arg(long, env = "USHER_TEST_POSTGRES_URL")]
+    postgres: String,
+    #[arg(long, env = "USHER_TEST_REDIS_URL")]
+    redis: String,
+    /// The core that everything measured runs on.
+    #[arg(long, default_value_t = 0)]
+    core: usize,
+    /// Each figure is the median of so many.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Sign-ins in each measured group.
+    #[arg(long, default_value_t = 600)]
+    sign_ins: usize,
+    /// Sign-ins under way together.
+    #[arg(long, default_value_t = 16)]
+    at_once: usize,
+    /// Clients in the large database; each has five connections.
+    #[arg(long, default_value_t = 10_000)]
+    clients: i32,
+    /// Leave out one of the parts; may be given several times.
+    #[arg(long, value_enum)]
+    skip: Vec<Part>,
+    /// Print JSON in place of the table.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A part of the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    Verifiers,
+    SignIns,
+    Dashboard,
+    Scale,
+}
+
+impl Options {
+    fn does(&self, part: Part) -> bool {
+        !self.skip.contains(&part)
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    match Arguments::parse().command {
+        Command::Run(options) => {
+            let report = rounds::run(&options).await?;
+            if options.json {
+                println!("{}", serde_json::to_string_pretty(&report)?);
+            } else {
+                print!("{report}");
+            }
+            Ok(())
+        }
+        Command::Verify { folder, seconds } => verifiers::verify(&folder, seconds),
+    }
+}
+
+/// Tells on standard error what a long run is at.
+fn progress(text: &str) {
+    eprintln!("bench: {text}");
+}
