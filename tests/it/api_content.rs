@@ -1,7 +1,6 @@
 //! Content items over the admin API.
 
 use serde_json::json;
-use usher::{content, ids::SublicenseId};
 
 use crate::support::{Admin, App};
 
@@ -83,27 +82,4 @@ async fn another_clients_sublicense_or_item_is_as_one_that_never_was() {
     assert_eq!(operator.get(&format!("{BASE}/{id}")).await.problem(404), "not_found");
     assert_eq!(operator.delete(&format!("{BASE}/{id}")).await.problem(404), "not_found");
     assert_eq!(operator.get(&format!("/api/v1/clients/other/content/{id}")).await.status, 200);
-}
-
-#[tokio::test]
-async fn a_learner_sees_exactly_what_is_theirs() {
-    let app = App::start().await;
-    let operator = acme(&app).await;
-    for (title, audience, sublicenses) in [
-        ("For all", "client", json!([])),
-        ("For sales", "sublicenses", json!(["sales"])),
-        ("For main", "sublicenses", json!(["main"])),
-    ] {
-        let body = json!({ "title": title, "url": "https://learn.example/1", "audience": audience, "sublicenses": sublicenses });
-        operator.post(BASE, body).await.ok();
-    }
-    let client = usher::admin::find_client(&app.db, "acme").await.unwrap().unwrap();
-    let facts = app.clients.by_slug(&app.db, "acme").await.unwrap().unwrap();
-    let id = |slug: &str| -> SublicenseId { facts.sublicenses.iter().find(|part| part.slug == slug).unwrap().id };
-    let titles = async |held: &[SublicenseId]| -> Vec<String> {
-        content::visible(&app.db, client, held).await.unwrap().into_iter().map(|tile| tile.title).collect()
-    };
-    assert_eq!(titles(&[id("sales")]).await, ["For all", "For sales"]);
-    assert_eq!(titles(&[id("main"), id("sales")]).await, ["For all", "For main", "For sales"]);
-    assert!(titles(&[]).await.is_empty());
 }

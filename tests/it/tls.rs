@@ -1,0 +1,133 @@
+//! The listener over TLS: HTTP/2, certificates that are replaced while it runs, and a drain that finishes what it has.
+
+use std::{fs, net::SocketAddr, path::Path, time::Duration};
+
+use openssl::{
+    asn1::Asn1Time,
+    bn::BigNum,
+    ec::{EcGroup, EcKey},
+    hash::MessageDigest,
+    nid::Nid,
+    pkey::{PKey, Private},
+    x509::{X509, X509NameBuilder, extension::SubjectAlternativeName},
+};
+use reqwest::{Certificate, Client, Version};
+
+use crate::support::App;
+
+/// A certificate for localhost that vouches for itself, written where the settings say.
+fn write_certificate(folder: &Path) -> X509 {
+    let curve = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+    let key: PKey<Private> = PKey::from_ec_key(EcKey::generate(&curve).unwrap()).unwrap();
+    let mut name = X509NameBuilder::new().unwrap();
+    name.append_entry_by_text("CN", "localhost").unwrap();
+    let name = name.build();
+    let mut builder = X509::builder().unwrap();
+    builder.set_version(2).unwrap();
+    builder.set_serial_number(&BigNum::from_u32(3).unwrap().to_asn1_integer().unwrap()).unwrap();
+    builder.set_subject_name(&name).unwrap();
+    builder.set_issuer_name(&name).unwrap();
+    builder.set_not_before(&Asn1Time::from_str("20200101000000Z").unwrap()).unwrap();
+    builder.set_not_after(&Asn1Time::from_str("20991231000000Z").unwrap()).unwrap();
+    builder.set_pubkey(&key).unwrap();
+    let host = SubjectAlternativeName::new().dns("localhost").build(&builder.x509v3_context(None, None)).unwrap();
+    builder.append_extension(host).unwrap();
+    builder.sign(&key, MessageDigest::sha256()).unwrap();
+    let certificate = builder.build();
+    fs::write(folder.join("key.pem"), key.private_key_to_pem_pkcs8().unwrap()).unwrap();
+    fs::write(folder.join("certificate.pem"), certificate.to_pem().unwrap()).unwrap();
+    certificate
+}
+
+fn client(trusted: &X509) -> Client {
+    let trusted = Certificate::from_pem(&trusted.to_pem().unwrap()).unwrap();
+    Client::builder()
+        .no_proxy()
+        .tls_certs_only([trusted])
+        .resolve("localhost", SocketAddr::from(([127, 0, 0, 1], 0)))
+        .build()
+        .unwrap()
+}
+
+async fn app(folder: &Path) -> App {
+    let path = |name: &str| folder.join(name).display().to_string();
+    let (certificate, key) = (path("certificate.pem"), path("key.pem"));
+    App::with()
+        .settings(move |raw| {
+            raw.server.tls_certificate = Some(certificate.clone());
+            raw.server.tls_key = Some(key.clone());
+            raw.server.public_origin = raw.server.public_origin.replace("http://", "https://");
+        })
+        .start()
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_speaks_http_2_over_tls_and_is_told_to_stay_with_https() {
+    let folder = tempfile::tempdir().unwrap();
+    let certificate = write_certificate(folder.path());
+    let app = app(folder.path()).await;
+    let response = client(&certificate).get(app.url("/healthz")).send().await.unwrap();
+    assert_eq!((response.status().as_u16(), response.version()), (200, Version::HTTP_2));
+    assert!(response.headers().contains_key("strict-transport-security"));
+    // Plain http on the same port gets no answer.
+    assert!(
+        Client::builder()
+            .no_proxy()
+            .build()
+            .unwrap()
+            .get(format!("http://{}/healthz", app.address))
+            .send()
+            .await
+            .is_err()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_is_replaced_while_running_and_a_broken_one_is_not_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let old = write_certificate(folder.path());
+    let app = app(folder.path()).await;
+    let url = app.url("/healthz");
+    client(&old).get(&url).send().await.unwrap();
+
+    fs::write(folder.path().join("certificate.pem"), "broken").unwrap();
+    hang_up();
+    // Each client connects anew.
+    client(&old).get(&url).send().await.unwrap();
+
+    let new = write_certificate(folder.path());
+    hang_up();
+    let replaced = async {
+        while client(&new).get(&url).send().await.is_err() {
+            hang_up();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), replaced).await.expect("the new certificate is used");
+    assert!(client(&old).get(&url).send().await.is_err(), "the old one is gone");
+}
+
+/// SIGHUP to this very process, whose gateways listen for it.
+fn hang_up() {
+    let process = std::process::id().to_string();
+    assert!(std::process::Command::new("kill").args(["-HUP", &process]).status().unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_stops_says_so_first_and_ends_by_itself() {
+    let app = App::with().settings(|raw| raw.server.drain_notice_s = 1).start().await;
+    let probe = app.admin("");
+    assert_eq!(probe.get("/readyz").await.status, 200);
+    let stopping = tokio::spawn(app.stop());
+    let ready = async {
+        loop {
+            let ready = probe.get("/readyz").await;
+            if ready.status == 503 {
+                return ready.json();
+            }
+        }
+    };
+    let ready = tokio::time::timeout(Duration::from_secs(1), ready).await.expect("it answers while it drains");
+    assert_eq!((ready["draining"].as_bool(), ready["postgresql"].as_bool()), (Some(true), Some(true)));
+    tokio::time::timeout(Duration::from_secs(10), stopping).await.expect("it ends").unwrap();
+}
