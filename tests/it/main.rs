@@ -10,6 +10,7 @@ mod api_clients;
 mod api_content;
 mod api_learners;
 mod api_tokens;
+mod connections;
 mod health;
 mod home;
 mod mapping;
