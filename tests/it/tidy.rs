@@ -10,8 +10,7 @@ use std::{
 /// The longest file there may be.
 const MOST_LINES: usize = 400;
 
-/// Each folder or file of `src` knows only those that stand left of it. Names in one entry may know each other only
-/// where they are listed in `NEIGHBOURS`.
+/// Each folder or file of `src` knows only those that stand left of it; names in one entry do not know each other.
 const ORDER: &[&[&str]] = &[
     &["app", "cache", "clock", "config", "crypto", "db", "entropy", "fault", "ids", "outbound", "telemetry", "work"],
     &["http"],
@@ -21,7 +20,8 @@ const ORDER: &[&[&str]] = &[
     &["connections"],
     &["learners"],
     &["access"],
-    &["sessions", "content"],
+    &["sessions"],
+    &["content"],
     &["roster"],
     &["login"],
     &["jobs"],
