@@ -32,18 +32,18 @@ fn brands() -> Vec<(&'static str, Brand<'static>)> {
     let long: &'static str = "Institut für berufsbegleitende Weiterbildung und ".repeat(4).leak();
     let acme = Brand {
         slug: "acme",
-        name: "Acme Academy",
-        theme: theme("b3261e-e8833a"),
+        name: "Acme Learning",
+        theme: theme("2b43c8-0fa697"),
         logo_url: Some("/static/demo/acme.svg"),
         background_url: None,
         welcome_text: Some("Skills for everybody who builds, ships and repairs."),
-        footer: Some("Acme Academy is a service of Acme Corporation."),
+        footer: Some("Acme Learning is a service of Acme Inc."),
         support_email: Some("learning@acme.example"),
     };
     let globex = Brand {
         slug: "globex",
-        name: "Globex Learning",
-        theme: theme("0b57d0-0a1f44"),
+        name: "Globex Academy",
+        theme: theme("f0a12f-5a1e46"),
         logo_url: Some("/static/demo/globex.svg"),
         background_url: Some("/static/demo/globex-background.svg"),
         welcome_text: Some("Every journey begins with a question."),

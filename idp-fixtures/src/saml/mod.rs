@@ -3,6 +3,7 @@
 mod answer;
 mod idp;
 pub mod metadata;
+mod parts;
 pub mod request;
 pub mod response;
 #[cfg(test)]

@@ -1,5 +1,5 @@
 // An OpenID provider made of npm's oidc-provider, started by a test with its settings as JSON in the first argument:
-//   { "alg": "ES256", "clients": [{…client metadata…}], "accounts": { "grace": { "email": …, "groups": [] } } }
+//   { "alg": "ES256", "anyLoopbackRedirect": true, "clients": [{…client metadata…}], "accounts": { "grace": { "email": …, "groups": [] } } }
 // Prints one JSON line when it listens; ends when stdin closes. Sign-in is a plain form; consent is taken as given.
 
 import { createServer } from 'node:http';
@@ -68,6 +68,10 @@ server.listen(settings.port ?? 0, '127.0.0.1', () => {
       return grant;
     },
   });
+  if (settings.anyLoopbackRedirect) {
+    // Tests learn their redirect URI only after the connection to this very provider is made.
+    provider.Client.prototype.redirectUriAllowed = (uri) => ['localhost', '127.0.0.1'].includes(new URL(uri).hostname);
+  }
   const handle = provider.callback();
 
   async function interaction(request, response) {
