@@ -47,7 +47,9 @@ pub fn is_unavailable(error: &sqlx::Error) -> bool {
         | sqlx::Error::Tls(_)
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
-        | sqlx::Error::WorkerCrashed => true,
+        | sqlx::Error::WorkerCrashed
+        // What answers in PostgreSQL's place while it restarts, such as a proxy, speaks another protocol.
+        | sqlx::Error::Protocol(_) => true,
         // Class 57: operator intervention (shutdown, crash, cannot connect now, timeout); 53: insufficient resources; 08: connection.
         sqlx::Error::Database(database) => database
             .code()

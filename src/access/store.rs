@@ -45,6 +45,7 @@ pub(super) struct GrantKey<'a> {
     pub source_ref: &'a str,
 }
 
+/// The limits, held until the transaction ends: a limit that is set meanwhile waits, and then counts this grant too.
 pub(super) async fn seat_limits(
     conn: &mut PgConnection,
     client: ClientId,
@@ -52,7 +53,7 @@ pub(super) async fn seat_limits(
 ) -> Result<SeatLimits, Fault> {
     let row = sqlx::query!(
         "select c.seat_limit as client_limit, s.seat_limit as sublicense_limit
-         from clients c join sublicenses s on s.client_id = c.id and s.id = $2 where c.id = $1",
+         from clients c join sublicenses s on s.client_id = c.id and s.id = $2 where c.id = $1 for share of c, s",
         client.uuid(),
         sublicense.uuid(),
     )

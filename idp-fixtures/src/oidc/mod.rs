@@ -19,4 +19,4 @@ mod token;
 
 pub use clients::{Client, ClientAuth};
 pub use faults::{Endpoint, Failure, Faults, TokenSigning};
-pub use op::{Behaviour, OidcOp, Options};
+pub use op::{Behaviour, Callback, OidcOp, Options};

@@ -9,7 +9,7 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use usher::{
@@ -192,6 +192,12 @@ impl App {
     /// The proxy before Redis, where the test asked for one.
     pub fn redis(&self) -> &Flaky {
         &self.shared.proxies.as_ref().expect("started with App::with().flaky()").1
+    }
+
+    /// Redis restarts without its memory.
+    pub async fn forget_redis(&self) {
+        let redis = &self.raw.redis;
+        super::stage::forget(redis.url.expose_secret(), &format!("{}:*", redis.key_prefix)).await.unwrap();
     }
 
     /// Drains and stops as on SIGTERM, and waits for the end.

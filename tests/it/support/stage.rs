@@ -114,7 +114,7 @@ async fn template(server_url: &str) -> String {
     name
 }
 
-async fn forget(redis_url: &str, pattern: &str) -> redis::RedisResult<()> {
+pub(super) async fn forget(redis_url: &str, pattern: &str) -> redis::RedisResult<()> {
     let mut connection = redis::Client::open(redis_url)?.get_multiplexed_async_connection().await?;
     let mut cursor = 0_u64;
     loop {
