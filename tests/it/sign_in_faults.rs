@@ -28,7 +28,9 @@ async fn without_postgresql_nobody_is_let_in_and_the_next_try_works() {
     let browser = scene.app.browser();
     let form = scene.to_idp(&browser, "ada").await;
     scene.app.postgres().cut();
-    let page = scene.post_back(&browser, &form).await.expect(503);
+    let page = scene.post_back(&browser, &form).await;
+    eprintln!("{}", crate::support::log_text().lines().filter(|l| l.contains("fail") || l.contains("ERROR") || l.contains("error")).collect::<Vec<_>>().join("\n"));
+    let page = page.expect(503);
     assert!(page.headers.contains_key("retry-after"));
     scene.app.postgres().restore();
     until_recovered(&browser, &scene.app.url("/acme")).await.expect(200);

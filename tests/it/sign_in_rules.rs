@@ -244,7 +244,8 @@ async fn logging_out_ends_the_session_and_a_foreign_form_does_not() {
     browser.post_from("https://evil.example/", scene.app.url("/acme/logout"), &[]).await.expect(403);
     let dashboard = browser.open(scene.app.url("/acme/dashboard")).await.expect(200);
     let form = dashboard.forms().into_iter().find(|form| form.action.ends_with("/logout")).unwrap();
-    browser.submit(&form).await.expect(200);
+    let page = browser.submit(&form).await;
+    browser.follow_all(page).await.expect(200);
     browser.open(scene.app.url("/acme/dashboard")).await.expect(303);
 }
 
@@ -262,5 +263,21 @@ async fn no_claim_token_or_assertion_is_ever_logged() {
     let log = crate::support::log_text();
     for secret in ["Xylophone-4711", session.as_str(), "Lovelace"] {
         assert!(!log.contains(secret), "{secret} is in the log");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dashboard_shows_exactly_what_is_theirs() {
+    let scene = SamlScene::start().await;
+    let all = [("For everybody", "client", json!([])), ("For sales", "sublicenses", json!(["sales"])), ("For main", "sublicenses", json!(["main"]))];
+    for (title, audience, sublicenses) in all {
+        let body = json!({ "title": title, "url": "https://learn.example/1", "audience": audience, "sublicenses": sublicenses });
+        scene.operator.post("/api/v1/clients/acme/content", body).await.ok();
+    }
+    for (who, shown, hidden) in [("ada", "For sales", "For main"), ("nora", "For main", "For sales")] {
+        let browser = scene.app.browser();
+        scene.sign_in(&browser, who).await.expect(303);
+        let page = browser.open(scene.app.url("/acme/dashboard")).await.expect(200);
+        assert!(page.says("For everybody") && page.says(shown) && !page.says(hidden), "{}", page.text());
     }
 }
