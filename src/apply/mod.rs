@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 
-use axum::http::Method;
+use http::Method;
 use serde_json::{Value, json};
 
 mod api;

@@ -162,12 +162,12 @@ fn usable(path: &Path, account: Option<Account>) -> anyhow::Result<()> {
     make_folder(path, 0o711)?;
     let probe = path.join("run");
     owned_folder(&probe, account)?;
-    let mut test = std::process::Command::new("test");
+    let mut test = std::process::Command::new("/usr/bin/test");
     if let Some(account) = account {
         use std::os::unix::process::CommandExt;
         test.uid(account.uid).gid(account.gid);
     }
-    let may = test.arg("-w").arg(&probe).current_dir("/").stderr(Stdio::null()).status().context("running `test`")?;
+    let may = test.arg("-w").arg(&probe).current_dir("/").stderr(Stdio::null()).status().context("running /usr/bin/test")?;
     ensure!(may.success(), "the database's user may not enter {}", path.display());
     Ok(())
 }

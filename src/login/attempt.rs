@@ -1,8 +1,8 @@
 //! A sign-in in progress: remembered in Redis for ten minutes, taken once, and only by the browser that began it.
 
-use axum::http::{HeaderMap, HeaderValue};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Duration, Utc};
+use http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 
 use super::oidc::Handshake;

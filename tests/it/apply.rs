@@ -109,7 +109,7 @@ async fn a_slip_in_a_file_is_named_and_nothing_of_its_thing_is_written() {
     let cases = [
         ("session_idle_s = 3600", "session_idel_s = 3600", "session_idel_s"),
         ("session_idle_s = 3600", "session_idle_s = 1", "/session_idle_s"),
-        ("[client]\n", "[clients]\n", "it holds no [client]"),
+        ("[client]\n", "[clients]\n", "needs a `slug`"),
         ("${USHER_DEV_OIDC_ISSUER}", "${NOT_SET}", "NOT_SET is not set"),
         ("slug = \"support\"", "slug = \"engineering\"", "two [[sublicenses]] have the slug `engineering`"),
     ];

@@ -32,3 +32,4 @@ mod vendors;
 mod config;
 mod apply;
 mod tls;
+mod demo;
