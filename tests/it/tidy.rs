@@ -263,6 +263,31 @@ fn a_module_is_declared_once_and_in_the_order_of_its_imports() {
 }
 
 #[test]
+fn every_file_of_tests_is_run() {
+    let declared = read(Path::new("tests/it/main.rs"));
+    let problems = fs::read_dir("tests/it")
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.path().file_stem().unwrap().to_string_lossy().into_owned())
+        .filter(|name| name != "main" && !declared.lines().any(|line| line == format!("mod {name};")))
+        .map(|name| format!("tests/it/{name} is not declared in tests/it/main.rs: its tests do not run"))
+        .collect();
+    nothing_wrong(problems);
+}
+
+#[test]
+fn the_documentation_of_the_migrations_names_every_file() {
+    let documented = read(Path::new("migrations/README.md"));
+    let problems = files_below("migrations", "sql")
+        .iter()
+        .map(|file| file.file_name().unwrap().to_string_lossy().into_owned())
+        .filter(|file| !documented.contains(&format!("| `{file}` |")))
+        .map(|file| format!("migrations/README.md does not name {file}"))
+        .collect();
+    nothing_wrong(problems);
+}
+
+#[test]
 fn the_code_map_of_the_readme_names_every_folder_and_only_those() {
     let readme = read(Path::new("README.md"));
     let map = readme.split("## Code map").nth(1).expect("README.md has a section `Code map`");
