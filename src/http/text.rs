@@ -20,7 +20,7 @@ pub const WHAT_TO_DO: &str = "What you can do";
 /// Words of the page with the ways to sign in.
 pub mod landing {
     pub const LEAD: &str = "Sign in to your learning.";
-    pub const FIND_BY_EMAIL: &str = "Sign in with your e-mail address instead";
+    pub const FIND_BY_EMAIL: &str = "Sign in with your email address instead";
     pub const NO_WAY_IN: &str = "Sign-in is not set up yet";
     pub const SIGNED_IN: &str = "Go to your learning";
     pub const NO_WAY_IN_NEXT: &str =
@@ -41,10 +41,10 @@ pub mod landing {
 
 /// Words of the e-mail-first page.
 pub mod login {
-    pub const HEADING: &str = "What is your e-mail address?";
+    pub const HEADING: &str = "What is your email address?";
     pub const LEAD: &str = "We use it to find where your organisation signs you in.";
-    pub const EMAIL: &str = "Work or school e-mail";
-    pub const INVALID: &str = "Enter a whole e-mail address, such as name@company.com.";
+    pub const EMAIL: &str = "Work or school email";
+    pub const INVALID: &str = "Enter a whole email address, such as name@company.com.";
     pub const UNKNOWN: &str = "We found no sign-in for this address";
     pub const UNKNOWN_NEXT: &str = "Check the spelling, or use the address that your organisation gave you. If it is right, choose your sign-in from the list, or ask your administrator.";
     pub const SEVERAL: &str = "Choose how you sign in";
@@ -66,7 +66,7 @@ pub mod dashboard {
         "Your access has ended or has not begun. Ask your administrator if you expected something here.";
     pub const NO_CONTENT: &str = "Nothing here yet";
     pub const NO_CONTENT_NEXT: &str = "Your courses appear here as soon as your organisation adds them.";
-    pub const NO_EMAIL: &str = "No e-mail address";
+    pub const NO_EMAIL: &str = "No email address";
     pub const NO_NAME: &str = "Learner";
 
     pub fn greeting(first_name: &str) -> String {
@@ -211,7 +211,7 @@ pub mod refused {
         true,
     );
     pub const EMAIL_TAKEN: Advice = advice(
-        "Your e-mail address is already in use",
+        "Your email address is already in use",
         "Somebody here already has this address, and we could not make sure that it is you.",
         &["Sign in the way you did before.", "If you never did, ask your administrator and give the reference below."],
         true,

@@ -20,9 +20,5 @@ pub mod refusal;
 
 /// The learner's own pages, and the protocol's addresses.
 pub fn routes() -> Router<App> {
-    Router::new()
-        .merge(landing::routes())
-        .merge(by_email::routes())
-        .merge(logout::routes())
-        .merge(protocol::routes())
+    Router::new().merge(landing::routes()).merge(by_email::routes()).merge(logout::routes()).merge(protocol::routes())
 }
