@@ -56,6 +56,7 @@ impl ApiRoutes {
 
     /// Adds handlers that all take the scope `S`: `.add::<ClientScope<ContentRead>>(routes!(list, load))`.
     #[must_use]
+    #[allow(clippy::should_implement_trait, reason = "nobody adds lists of routes with a plus")]
     pub fn add<S: Access>(mut self, (schemas, mut paths, handlers): UtoipaMethodRouter<App>) -> Self {
         for (path, item) in &mut paths.paths {
             for (method, operation) in operations(item) {

@@ -83,7 +83,7 @@ pub struct Branding {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BrandingChange {
-    /// https, at most 2,000 characters.
+    /// https, at most 2,000 characters; or a path below `/static`.
     #[serde(default, deserialize_with = "present")]
     pub logo_url: Option<Option<String>>,
     /// `#rrggbb`; the text on it is black or white, whichever is readable.
@@ -109,9 +109,10 @@ impl BrandingChange {
     pub(super) fn check(&self, surroundings: Surroundings, invalid: &mut Invalid) {
         for (name, url) in [("logo_url", &self.logo_url), ("background_url", &self.background_url)] {
             if let Some(Some(url)) = url
+                && !is_own_file(url)
                 && web_url(url, surroundings).is_none()
             {
-                invalid.push("api.invalid", format!("/branding/{name}"), "write a whole https URL");
+                invalid.push("api.invalid", format!("/branding/{name}"), "write a whole https URL, or a path below /static");
             }
         }
         if let Some(Some(email)) = &self.support_email
@@ -151,9 +152,24 @@ impl BrandingChange {
     }
 }
 
+/// Whether it is the path of a file that the gateway itself serves.
+fn is_own_file(path: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let part = |part: &str| !part.is_empty() && !part.starts_with('.') && part.bytes().all(is_plain);
+    path.len() <= MAX_LINE && path.strip_prefix("/static/").is_some_and(|rest| rest.split('/').all(part))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_plain_paths_below_static_are_files_of_our_own() {
+        assert!(is_own_file("/static/demo/acme.svg"));
+        for path in ["", "/static", "/static/", "/static/../x", "/static//x", "//static/x", "/static/a?b", "/static/.x"] {
+            assert!(!is_own_file(path), "{path}");
+        }
+    }
 
     fn color(text: &str) -> Color {
         Color::parse(text).expect(text)

@@ -14,7 +14,7 @@ use super::{
     model::{Connection, ConnectionSettings},
     refresh::{self, RefreshError},
     save::{self, By, Prepared, SaveError, SecretChange},
-    store,
+    store, store_keys,
     view::{self, ConnectionView},
 };
 use crate::{
@@ -99,7 +99,7 @@ async fn list(
     let mut conn = app.db.acquire().await.map_err(Fault::from)?;
     let rows = store::list(&mut conn, scope.client, page).await?;
     let ids: Vec<_> = rows.iter().map(|row| row.id.uuid()).collect();
-    let certificates = store::current_certificates(&mut conn, scope.client, &ids).await?;
+    let certificates = store_keys::current_certificates(&mut conn, scope.client, &ids).await?;
     let show = |row: Connection| view::show(&app.settings, row, &certificates, scope.now);
     Ok(Json(page.list(rows, |row| row.id.uuid(), show)))
 }
@@ -135,7 +135,7 @@ async fn insert(
         Claim::Replay(reply) => return Ok(reply),
     };
     let made = prepared.insert(&mut transaction, app, by(scope)).await?;
-    let certificates = store::current_certificates(&mut transaction, scope.client, &[made.id.uuid()]).await?;
+    let certificates = store_keys::current_certificates(&mut transaction, scope.client, &[made.id.uuid()]).await?;
     let shown = view::show(&app.settings, made, &certificates, scope.now);
     let reply = ticket.reply(&mut transaction, StatusCode::CREATED, &shown).await?;
     transaction.commit().await.map_err(Fault::from)?;
@@ -180,7 +180,7 @@ async fn change(
     ApiJson(ConnectionPatch(patch)): ApiJson<ConnectionPatch>,
 ) -> Result<Json<ConnectionView>, Problem> {
     let is_cleared = patch.pointer("/oidc/client_secret").is_some_and(Value::is_null);
-    for round in 1.. {
+    for round in 1..=ROUNDS {
         let before = load(&app, scope.client, id).await?;
         let mut merged = serde_json::to_value(&before.settings).map_err(Fault::from)?;
         merge(&mut merged, &patch);
@@ -251,7 +251,7 @@ async fn shown(
     now: chrono::DateTime<chrono::Utc>,
 ) -> Result<ConnectionView, Problem> {
     let mut conn = app.db.acquire().await.map_err(Fault::from)?;
-    let certificates = store::current_certificates(&mut conn, connection.client, &[connection.id.uuid()]).await?;
+    let certificates = store_keys::current_certificates(&mut conn, connection.client, &[connection.id.uuid()]).await?;
     Ok(view::show(&app.settings, connection, &certificates, now))
 }
 

@@ -20,7 +20,7 @@ use super::{
     facts::ConnectionFacts,
     key_pair::KeyPair,
     model::words,
-    store::{self, KeyRow},
+    store_keys::{self, KeyRow},
 };
 use crate::{
     app::App,
@@ -121,7 +121,7 @@ pub async fn sp_keys(app: &App, facts: &ConnectionFacts, key_use: KeyUse) -> Res
 pub(super) async fn open_all(app: &App, facts: &ConnectionFacts) -> Result<Arc<[SpKey]>, Fault> {
     let rows = {
         let mut conn = app.db.acquire().await?;
-        store::keys(&mut conn, facts.client_id, facts.id).await?
+        store_keys::keys(&mut conn, facts.client_id, facts.id).await?
     };
     rows.into_iter().map(|row| open(app, facts.id, row)).collect()
 }
@@ -146,7 +146,7 @@ pub async fn jwks_document(app: &App, connection: ConnectionId) -> Result<Option
     }
     let rows = {
         let mut conn = app.db.acquire().await?;
-        store::keys(&mut conn, facts.client_id, facts.id).await?
+        store_keys::keys(&mut conn, facts.client_id, facts.id).await?
     };
     let offered = rows.iter().filter(|row| row.key_use == KeyUse::Signing && row.state != KeyState::Retired);
     let keys = offered.map(jwk).collect::<Result<Vec<_>, _>>()?;

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{
     api::by,
     save_mapping::{MappingSaveError, save_mapping},
-    store::{self, MappingRow},
+    store_mappings::{self, MappingRow},
 };
 use crate::{
     admin::{ApiJson, ApiQuery, ApiRoutes, Body, ClientScope, ConnectionsRead, ConnectionsWrite, Id},
@@ -74,7 +74,7 @@ async fn current(
 
 async fn load(app: &App, client: ClientId, id: ConnectionId) -> Result<impl IntoResponse + use<>, Problem> {
     let mut conn = app.db.acquire().await.map_err(Fault::from)?;
-    let row = store::current_mapping(&mut conn, client, id).await?.ok_or_else(Problem::not_found)?;
+    let row = store_mappings::current_mapping(&mut conn, client, id).await?.ok_or_else(Problem::not_found)?;
     let tag = HeaderValue::from_str(&format!("\"{}\"", row.version)).map_err(|_| Problem::not_found())?;
     Ok(([(header::ETAG, tag)], Json(MappingVersion::from(row))))
 }
@@ -109,8 +109,8 @@ async fn versions(
     let page = query.page()?;
     let before = page.after.map_or(i32::MAX, |after| i32::try_from(after.as_u128()).unwrap_or(0));
     let mut conn = app.db.acquire().await.map_err(Fault::from)?;
-    store::current_mapping(&mut conn, scope.client, id).await?.ok_or_else(Problem::not_found)?;
-    let rows = store::mapping_versions(&mut conn, scope.client, id, before, page.fetch()).await?;
+    store_mappings::current_mapping(&mut conn, scope.client, id).await?.ok_or_else(Problem::not_found)?;
+    let rows = store_mappings::mapping_versions(&mut conn, scope.client, id, before, page.fetch()).await?;
     let key = |row: &MappingRow| Uuid::from_u128(u128::from(row.version.unsigned_abs()));
     Ok(Json(page.list(rows, key, MappingVersion::from)))
 }

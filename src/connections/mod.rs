@@ -41,6 +41,9 @@ pub mod save_mapping;
 pub mod saml_metadata;
 pub mod settings;
 pub(crate) mod store;
+mod store_idp;
+mod store_keys;
+mod store_mappings;
 pub mod urls;
 mod view;
 

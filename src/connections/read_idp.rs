@@ -8,7 +8,7 @@ use super::{
     model::ConnectionSettings,
     saml_metadata::{self, MetadataError},
     settings::{OidcSettings, SamlSettings},
-    store::IdpUpdate,
+    store_idp::IdpUpdate,
 };
 use crate::{app::App, fault::Fault, outbound::OutboundError};
 

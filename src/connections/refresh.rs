@@ -15,7 +15,8 @@ use super::{
     read_idp::{self, IdpError, ReadError},
     saml_metadata::IdpMetadata,
     save::{self, By},
-    store::{self, IdpUpdate},
+    store,
+    store_idp::{self, IdpUpdate},
 };
 use crate::{
     app::App,
@@ -74,7 +75,7 @@ pub async fn refresh(app: &App, client: ClientId, id: ConnectionId, by: By<'_>) 
         Err(ReadError::Idp(error)) => {
             let again = idp::retry_at(before.idp_fetched_at, by.now);
             let told = format!("{}: {error}", error.code());
-            store::set_idp_error(&mut *app.db.acquire().await?, client, id, before.version, &told, again).await?;
+            store_idp::set_idp_error(&mut *app.db.acquire().await?, client, id, before.version, &told, again).await?;
             Err(RefreshError::Idp(error))
         }
         Err(ReadError::Fault(fault)) => Err(fault.into()),
@@ -85,10 +86,10 @@ async fn keep(app: &App, before: &Connection, read: &IdpUpdate, by: By<'_>) -> R
     let is_new = before.idp.as_ref() != Some(&read.idp) || before.idp_valid_until != read.valid_until;
     let mut transaction = app.db.begin().await?;
     // The settings that led to this document must still be the ones that are stored.
-    if !store::touch(&mut transaction, before.client, before.id, before.version, is_new, by.now).await? {
+    if !store_idp::touch(&mut transaction, before.client, before.id, before.version, is_new, by.now).await? {
         return Err(RefreshError::Conflict);
     }
-    store::set_idp(&mut transaction, before.client, before.id, Some(read), by.now).await?;
+    store_idp::set_idp(&mut transaction, before.client, before.id, Some(read), by.now).await?;
     if is_new {
         let facts = changed_certificates(before.idp.as_ref(), &read.idp);
         save::record(&mut transaction, app, before.client, before.id, "connection.idp_refreshed", facts, by).await?;
@@ -129,7 +130,7 @@ pub async fn refresh_soon(app: &App, facts: &ConnectionFacts, now: DateTime<Utc>
 
 /// Reads the IdPs whose time has come, at most `limit` of them; says how many. Replicas share the work.
 pub async fn refresh_due(app: &App, now: DateTime<Utc>, limit: i64) -> Result<usize, Fault> {
-    let due = store::claim_due(&mut *app.db.acquire().await?, now, now + LEASE, limit).await?;
+    let due = store_idp::claim_due(&mut *app.db.acquire().await?, now, now + LEASE, limit).await?;
     let count = due.len();
     let by = By { actor: Actor::System, is_operator: true, reference: None, now };
     let mut readings = stream::iter(due)

@@ -13,7 +13,9 @@ use super::{
     read_idp::{self, IdpError, ReadError},
     ready,
     settings::TokenAuth,
-    store::{self, IdpUpdate, Written},
+    store::{self, Written},
+    store_idp::{self, IdpUpdate},
+    store_keys, store_mappings,
 };
 use crate::{
     app::App,
@@ -169,7 +171,7 @@ async fn missing_keys(
         (Protocol::Saml, None) => vec![KeyUse::Signing, KeyUse::Encryption],
         (Protocol::Oidc, None) if by_key(settings) => vec![KeyUse::Signing],
         (Protocol::Oidc, Some(before)) if by_key(settings) && !by_key(&before.settings) => {
-            let known = store::keys(&mut *app.db.acquire().await?, client, before.id).await?;
+            let known = store_keys::keys(&mut *app.db.acquire().await?, client, before.id).await?;
             if known.iter().any(|key| key.key_use == KeyUse::Signing) { Vec::new() } else { vec![KeyUse::Signing] }
         }
         _ => Vec::new(),
@@ -201,7 +203,7 @@ impl Prepared {
         let mapping = presets::preset(self.settings.preset, self.settings.protocol);
         let rules = serde_json::to_value(&mapping).map_err(Fault::from)?;
         let author = by.actor.id().unwrap_or_else(|| by.actor.kind().to_owned());
-        store::insert_mapping(conn, self.client, self.id, 1, &rules, &author, by.now).await?;
+        store_mappings::insert_mapping(conn, self.client, self.id, 1, &rules, &author, by.now).await?;
         let facts = json!({
             "protocol": self.settings.protocol,
             "preset": self.settings.preset,
@@ -238,9 +240,9 @@ impl Prepared {
 
     async fn write_idp_and_keys(&self, conn: &mut PgConnection, now: DateTime<Utc>) -> Result<(), Fault> {
         if let Some(read) = &self.idp {
-            store::set_idp(conn, self.client, self.id, read.as_ref(), now).await?;
+            store_idp::set_idp(conn, self.client, self.id, read.as_ref(), now).await?;
         }
-        store::insert_keys(conn, self.client, self.id, &self.keys, now).await
+        store_keys::insert_keys(conn, self.client, self.id, &self.keys, now).await
     }
 
     async fn check_trusted(&self, conn: &mut PgConnection) -> Result<(), SaveError> {

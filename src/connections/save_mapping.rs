@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     save::{self, By},
-    store,
+    store_mappings,
 };
 use crate::{
     app::App,
@@ -48,11 +48,12 @@ pub async fn save_mapping(
     let mapping = read_mapping(rules).map_err(MappingSaveError::Invalid)?;
     let compiled = mapping.compile().map_err(MappingSaveError::Invalid)?;
     let mut transaction = app.db.begin().await?;
-    let current = store::lock_mapping(&mut transaction, client, id).await?.ok_or(MappingSaveError::NotFound)?;
+    let current =
+        store_mappings::lock_mapping(&mut transaction, client, id).await?.ok_or(MappingSaveError::NotFound)?;
     if expected.is_some_and(|expected| expected != current) {
         return Err(MappingSaveError::Conflict(current));
     }
-    let sublicenses = store::sublicenses(&mut transaction, client).await?;
+    let sublicenses = store_mappings::sublicenses(&mut transaction, client).await?;
     let unknown = compiled
         .named_sublicenses()
         .into_iter()
@@ -70,8 +71,8 @@ pub async fn save_mapping(
     let version = current.saturating_add(1);
     let rules = serde_json::to_value(&mapping).map_err(Fault::from)?;
     let author = by.actor.id().unwrap_or_else(|| by.actor.kind().to_owned());
-    store::insert_mapping(&mut transaction, client, id, version, &rules, &author, by.now).await?;
-    store::use_mapping(&mut transaction, client, id, version, by.now).await?;
+    store_mappings::insert_mapping(&mut transaction, client, id, version, &rules, &author, by.now).await?;
+    store_mappings::use_mapping(&mut transaction, client, id, version, by.now).await?;
     let facts = json!({ "version": version });
     save::record(&mut transaction, app, client, id, "connection.mapping_saved", facts, by).await?;
     transaction.commit().await?;

@@ -1,4 +1,4 @@
-//! SQL of connections, their keys and their mappings.
+//! SQL of connections.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -7,17 +7,16 @@ use uuid::Uuid;
 
 use super::{
     domains,
-    keys::{KeyState, KeyUse, NewKey},
     model::{
         Connection, ConnectionSettings, ConnectionSummary, IdpInitiated, Jit, JitUpdate, Status, preset_from,
         protocol_from,
     },
 };
 use crate::{
-    claims::{Protocol, SublicenseFacts},
+    claims::Protocol,
     fault::Fault,
     http::paging::Page,
-    ids::{ClientId, ConnectionId, KeyId},
+    ids::{ClientId, ConnectionId},
 };
 
 /// Active connections that one client's pages offer; more than these nobody could choose from.
@@ -79,66 +78,6 @@ pub async fn facts(conn: &mut PgConnection, id: ConnectionId) -> Result<Option<F
         idp_valid_until: row.idp_valid_until,
         version: row.version,
     }))
-}
-
-/// A key of ours, still sealed.
-pub struct KeyRow {
-    pub id: KeyId,
-    pub key_use: KeyUse,
-    pub state: KeyState,
-    pub certificate_pem: String,
-    pub private_key_sealed: Vec<u8>,
-}
-
-/// The keys of a connection, the current ones first.
-pub async fn keys(conn: &mut PgConnection, client: ClientId, id: ConnectionId) -> Result<Vec<KeyRow>, Fault> {
-    let rows = sqlx::query!(
-        r#"select id as "id: KeyId", use as "key_use", state, certificate_pem, private_key_sealed
-           from connection_keys where client_id = $1 and connection_id = $2
-           order by state = 'current' desc, id desc"#,
-        client.uuid(),
-        id.uuid(),
-    )
-    .fetch_all(conn)
-    .await?;
-    let read = rows.into_iter().map(|row| {
-        Ok(KeyRow {
-            id: row.id,
-            key_use: row.key_use.parse()?,
-            state: row.state.parse()?,
-            certificate_pem: row.certificate_pem,
-            private_key_sealed: row.private_key_sealed,
-        })
-    });
-    read.collect()
-}
-
-/// Writes keys that are current from now on.
-pub async fn insert_keys(
-    conn: &mut PgConnection,
-    client: ClientId,
-    connection: ConnectionId,
-    keys: &[NewKey],
-    now: DateTime<Utc>,
-) -> Result<(), Fault> {
-    for key in keys {
-        sqlx::query!(
-            "insert into connection_keys
-               (client_id, connection_id, id, use, state, certificate_pem, private_key_sealed, not_after, created_at)
-             values ($1, $2, $3, $4, 'current', $5, $6, $7, $8)",
-            client.uuid(),
-            connection.uuid(),
-            key.id.uuid(),
-            key.key_use.as_str(),
-            key.certificate_pem,
-            key.private_key_sealed,
-            key.not_after,
-            now,
-        )
-        .execute(&mut *conn)
-        .await?;
-    }
-    Ok(())
 }
 
 struct ConnectionRow {
@@ -247,15 +186,6 @@ pub async fn list(conn: &mut PgConnection, client: ClientId, page: Page) -> Resu
     rows.into_iter().map(Connection::try_from).collect()
 }
 
-/// The IdP as it was read, on its way into a connection.
-#[derive(Debug, Clone)]
-pub struct IdpUpdate {
-    pub idp: Value,
-    pub valid_until: Option<DateTime<Utc>>,
-    /// `None`: it is not read again, as its metadata was typed.
-    pub refresh_at: Option<DateTime<Utc>>,
-}
-
 /// What a connection is written with, besides its settings.
 pub struct Written<'a> {
     pub client: ClientId,
@@ -333,29 +263,6 @@ pub async fn update(conn: &mut PgConnection, changed: &Written<'_>, version: i64
     Ok(done.rows_affected() == 1)
 }
 
-/// Writes what was read of the IdP. The version is the caller's to raise.
-pub async fn set_idp(
-    conn: &mut PgConnection,
-    client: ClientId,
-    id: ConnectionId,
-    read: Option<&IdpUpdate>,
-    now: DateTime<Utc>,
-) -> Result<(), Fault> {
-    sqlx::query!(
-        "update connections set idp = $3, idp_valid_until = $4, idp_refresh_at = $5, idp_fetched_at = $6, idp_error = null
-         where client_id = $1 and id = $2",
-        client.uuid(),
-        id.uuid(),
-        read.map(|read| &read.idp),
-        read.and_then(|read| read.valid_until),
-        read.and_then(|read| read.refresh_at),
-        read.map(|_| now),
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
 /// Removes a connection that is not active, with its keys, mappings and identities; says whether it was there so.
 pub async fn delete(conn: &mut PgConnection, client: ClientId, id: ConnectionId) -> Result<bool, Fault> {
     let done = sqlx::query!(
@@ -413,205 +320,4 @@ pub async fn for_email(
     email: &str,
 ) -> Result<Vec<ConnectionSummary>, Fault> {
     Ok(domains::route(for_landing(conn, client).await?, email))
-}
-
-/// Notes why the last reading of the IdP failed, unless the settings have changed since.
-pub async fn set_idp_error(
-    conn: &mut PgConnection,
-    client: ClientId,
-    id: ConnectionId,
-    version: i64,
-    error: &str,
-    again: DateTime<Utc>,
-) -> Result<(), Fault> {
-    sqlx::query!(
-        "update connections set idp_error = $4, idp_refresh_at = $5 where client_id = $1 and id = $2 and version = $3",
-        client.uuid(),
-        id.uuid(),
-        version,
-        error,
-        again,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Locks the connection as it was at `version`, and raises the version if asked; says whether it still was.
-pub async fn touch(
-    conn: &mut PgConnection,
-    client: ClientId,
-    id: ConnectionId,
-    version: i64,
-    raise: bool,
-    now: DateTime<Utc>,
-) -> Result<bool, Fault> {
-    let done = sqlx::query!(
-        "update connections set version = case when $4 then version + 1 else version end,
-                updated_at = case when $4 then $5 else updated_at end
-         where client_id = $1 and id = $2 and version = $3",
-        client.uuid(),
-        id.uuid(),
-        version,
-        raise,
-        now,
-    )
-    .execute(conn)
-    .await?;
-    Ok(done.rows_affected() == 1)
-}
-
-/// Claims connections whose IdP is to be read again: until `lease` nobody else claims them.
-pub async fn claim_due(
-    conn: &mut PgConnection,
-    now: DateTime<Utc>,
-    lease: DateTime<Utc>,
-    limit: i64,
-) -> Result<Vec<(ClientId, ConnectionId)>, Fault> {
-    let rows = sqlx::query!(
-        r#"update connections set idp_refresh_at = $2
-           where (client_id, id) in (
-               select client_id, id from connections where idp_refresh_at <= $1
-               order by idp_refresh_at limit $3 for update skip locked)
-           returning client_id as "client: ClientId", id as "id: ConnectionId""#,
-        now,
-        lease,
-        limit,
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.client, row.id)).collect())
-}
-
-/// The certificates of ours that others are to be given: the current ones of these connections.
-pub async fn current_certificates(
-    conn: &mut PgConnection,
-    client: ClientId,
-    ids: &[Uuid],
-) -> Result<Vec<(ConnectionId, KeyUse, String)>, Fault> {
-    let rows = sqlx::query!(
-        r#"select connection_id as "id: ConnectionId", use as "key_use", certificate_pem
-           from connection_keys where client_id = $1 and connection_id = any($2) and state = 'current'"#,
-        client.uuid(),
-        ids,
-    )
-    .fetch_all(conn)
-    .await?;
-    rows.into_iter().map(|row| Ok((row.id, row.key_use.parse()?, row.certificate_pem))).collect()
-}
-
-/// One version of a mapping.
-pub struct MappingRow {
-    pub version: i32,
-    pub rules: Value,
-    pub created_at: DateTime<Utc>,
-    pub created_by: String,
-}
-
-/// Writes one version of a mapping.
-pub async fn insert_mapping(
-    conn: &mut PgConnection,
-    client: ClientId,
-    connection: ConnectionId,
-    version: i32,
-    rules: &Value,
-    author: &str,
-    now: DateTime<Utc>,
-) -> Result<(), Fault> {
-    sqlx::query!(
-        "insert into mappings (client_id, connection_id, version, rules, created_at, created_by)
-         values ($1, $2, $3, $4, $5, $6)",
-        client.uuid(),
-        connection.uuid(),
-        version,
-        rules,
-        now,
-        author,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// The mapping in force.
-pub async fn current_mapping(
-    conn: &mut PgConnection,
-    client: ClientId,
-    id: ConnectionId,
-) -> Result<Option<MappingRow>, Fault> {
-    Ok(sqlx::query_as!(
-        MappingRow,
-        "select m.version, m.rules, m.created_at, m.created_by
-         from connections c
-         join mappings m on m.client_id = c.client_id and m.connection_id = c.id and m.version = c.mapping_version
-         where c.client_id = $1 and c.id = $2",
-        client.uuid(),
-        id.uuid(),
-    )
-    .fetch_optional(conn)
-    .await?)
-}
-
-/// Locks a connection for a new mapping and gives the version in force.
-pub async fn lock_mapping(conn: &mut PgConnection, client: ClientId, id: ConnectionId) -> Result<Option<i32>, Fault> {
-    Ok(sqlx::query_scalar!(
-        "select mapping_version from connections where client_id = $1 and id = $2 for update",
-        client.uuid(),
-        id.uuid(),
-    )
-    .fetch_optional(conn)
-    .await?)
-}
-
-/// Puts a version of the mapping in force.
-pub async fn use_mapping(
-    conn: &mut PgConnection,
-    client: ClientId,
-    id: ConnectionId,
-    version: i32,
-    now: DateTime<Utc>,
-) -> Result<(), Fault> {
-    sqlx::query!(
-        "update connections set mapping_version = $3, version = version + 1, updated_at = $4
-         where client_id = $1 and id = $2",
-        client.uuid(),
-        id.uuid(),
-        version,
-        now,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Versions of a mapping below `before`, the newest first.
-pub async fn mapping_versions(
-    conn: &mut PgConnection,
-    client: ClientId,
-    id: ConnectionId,
-    before: i32,
-    limit: i64,
-) -> Result<Vec<MappingRow>, Fault> {
-    Ok(sqlx::query_as!(
-        MappingRow,
-        "select version, rules, created_at, created_by from mappings
-         where client_id = $1 and connection_id = $2 and version < $3 order by version desc limit $4",
-        client.uuid(),
-        id.uuid(),
-        before,
-        limit,
-    )
-    .fetch_all(conn)
-    .await?)
-}
-
-/// What names the sublicenses of a client, for a mapping.
-pub async fn sublicenses(conn: &mut PgConnection, client: ClientId) -> Result<Vec<SublicenseFacts>, Fault> {
-    let rows = sqlx::query!("select slug, sku, refs from sublicenses where client_id = $1 order by id", client.uuid())
-        .fetch_all(conn)
-        .await?;
-    let read = rows
-        .into_iter()
-        .map(|row| Ok(SublicenseFacts { slug: row.slug, sku: row.sku, refs: serde_json::from_value(row.refs)? }));
-    read.collect()
 }

@@ -18,7 +18,7 @@ use super::{
     trail::FixSide,
 };
 use crate::{
-    access::{self, Access, Applied, Change, Full, Grant, Occasion, Skipped, SublicenseTerms},
+    access::{self, Access, Applied, Change, Full, Occasion, Skipped, SublicenseTerms},
     app::App,
     audit::{self, Actor, NewEvent},
     claims::{CompiledMapping, ConnectionFacts as MappingConnection, Input, Outcome},

@@ -10,6 +10,8 @@ mod api_clients;
 mod api_content;
 mod api_learners;
 mod api_tokens;
+mod browser;
+mod connections;
 mod health;
 mod home;
 mod mapping;

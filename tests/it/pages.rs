@@ -32,18 +32,18 @@ fn brands() -> Vec<(&'static str, Brand<'static>)> {
     let long: &'static str = "Institut für berufsbegleitende Weiterbildung und ".repeat(4).leak();
     let acme = Brand {
         slug: "acme",
-        name: "Acme Learning",
-        theme: theme("2b43c8-0fa697"),
+        name: "Acme Academy",
+        theme: theme("b3261e-e8833a"),
         logo_url: Some("/static/demo/acme.svg"),
         background_url: None,
         welcome_text: Some("Skills for everybody who builds, ships and repairs."),
-        footer: Some("Acme Learning is a service of Acme Inc."),
+        footer: Some("Acme Academy is a service of Acme Corporation."),
         support_email: Some("learning@acme.example"),
     };
     let globex = Brand {
         slug: "globex",
-        name: "Globex Academy",
-        theme: theme("f0a12f-5a1e46"),
+        name: "Globex Learning",
+        theme: theme("0b57d0-0a1f44"),
         logo_url: Some("/static/demo/globex.svg"),
         background_url: Some("/static/demo/globex-background.svg"),
         welcome_text: Some("Every journey begins with a question."),
