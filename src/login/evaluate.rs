@@ -14,6 +14,7 @@ use super::{
     journey,
     plan::{self, SignInPlan, Situation},
     reason::{Advice, Reason},
+    scene,
     store,
     trail::FixSide,
 };
@@ -148,18 +149,18 @@ pub async fn evaluate(
     let client_facts = app.clients.at_version(&app.db, client, found.client_version).await?;
     let mapping_version = given.is_none().then_some(facts.mapping_version);
     let mapping = given.map_or_else(|| facts.mapping.clone(), Arc::new);
-    let outcome = apply(&facts, finish::mapping_sublicenses(&client_facts), mapping, person).await?;
+    let outcome = apply(&facts, scene::mapping_sublicenses(&client_facts), mapping, person).await?;
 
     let mut transaction = app.db.begin().await?;
     let (mut grants, mut blocked) = (found.grants, found.blocked);
     let standing = match found.learner {
         Some(learner) => Standing::Returning(learner),
-        None => Standing::New { holder: finish::holder(&mut transaction, key, client, &outcome).await? },
+        None => Standing::New { holder: scene::holder(&mut transaction, key, client, &outcome).await? },
     };
     if let Standing::New { holder: Some(holder) } = &standing {
         (grants, blocked) = store::access_of(&mut transaction, client, holder.learner.id).await?;
     }
-    let sublicenses = finish::terms_of(&client_facts);
+    let sublicenses = scene::terms_of(&client_facts);
     let plan = plan::plan(&Situation {
         connection: &facts,
         sublicenses: &sublicenses,

@@ -6,7 +6,7 @@
 //! | the identity provider answers | `pages/protocol.rs` → [`attempt`]: taken once, by the browser that began it |
 //! | verify | [`complete`] → `saml` or `oidc` → [`identity::VerifiedIdentity`], which only those two can make |
 //! | plan | [`plan`]: pure; what becomes of the learner and their access, and why |
-//! | write | [`finish`]: one transaction, or, with nothing changed, the grouped records of [`record`] |
+//! | write | `scene.rs`, [`finish`], `enroll.rs`: one transaction, or, with nothing changed, the grouped records of [`record`] |
 //! | dry run | [`evaluate`]: all of it but the protocol, rolled back |
 //! | let in | [`complete`]: the session, then the redirect to the checked [`return_to`] |
 //!
@@ -18,6 +18,7 @@ pub mod attempts_api;
 pub mod attempt;
 pub mod begin;
 pub mod complete;
+mod enroll;
 pub mod evaluate;
 pub mod evaluate_api;
 pub mod finish;
@@ -31,6 +32,7 @@ pub mod reason;
 pub mod record;
 pub mod return_to;
 pub mod saml;
+mod scene;
 pub mod sp;
 mod store;
 mod store_attempts;

@@ -16,9 +16,14 @@ pub mod confirm;
 pub mod landing;
 pub mod logout;
 pub mod protocol;
+pub mod published;
 pub mod refusal;
 
 /// The learner's own pages, and the protocol's addresses.
 pub fn routes() -> Router<App> {
-    Router::new().merge(landing::routes()).merge(by_email::routes()).merge(logout::routes()).merge(protocol::routes())
+    Router::new()
+        .merge(landing::routes())
+        .merge(by_email::routes())
+        .merge(logout::routes())
+        .merge(protocol::routes()).merge(published::routes())
 }

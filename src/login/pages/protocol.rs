@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Form, Router,
     extract::{FromRequestParts, Path, Query, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
+    http::{HeaderMap, HeaderValue, header, request::Parts},
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
 };
@@ -15,7 +15,7 @@ use super::refusal;
 use crate::{
     app::App,
     clients::ClientFacts,
-    connections::{self, ConnectionFacts, IdpInitiated},
+    connections::{ConnectionFacts, IdpInitiated},
     http::{
         ClientAddress, Problem, Reference, cookies, csrf, limits,
         page::{self, Brand, Field},
@@ -26,7 +26,7 @@ use crate::{
         begin::{self, Departure, Wish},
         complete::{self, Return, SamlCourse, SignedIn},
         reason::{Reason, Stop},
-        return_to, saml, sp,
+        return_to, saml,
     },
     sessions::SessionToken,
 };
@@ -40,9 +40,7 @@ pub fn routes() -> Router<App> {
         .route("/{client}/login/{connection}", get(start))
         .route("/{client}/login/{connection}/continue", post(proceed))
         .route("/saml/{connection}/acs", post(saml_acs))
-        .route("/saml/{connection}/metadata", get(saml_metadata))
         .route("/oidc/{connection}/callback", get(oidc_query).post(oidc_form))
-        .route("/oidc/{connection}/jwks", get(oidc_jwks))
 }
 
 /// What every handler here asks of the request.
@@ -74,7 +72,7 @@ struct StartQuery {
 }
 
 /// The connection of a path, and its client.
-async fn find(app: &App, id: &str) -> Result<Arc<ConnectionFacts>, Problem> {
+pub(super) async fn find(app: &App, id: &str) -> Result<Arc<ConnectionFacts>, Problem> {
     let id: ConnectionId = id.parse().map_err(|_| Problem::not_found())?;
     app.connections.find(app, id).await?.ok_or_else(Problem::not_found)
 }
@@ -341,26 +339,6 @@ async fn proceed(
         }
     };
     landed(&app, &arrival.connection, &asked.reference, done).await
-}
-
-async fn saml_metadata(State(app): State<App>, Path(id): Path<String>) -> Answer {
-    let connection = find(&app, &id).await?;
-    let xml = sp::metadata(&app, &connection).await?.ok_or_else(Problem::not_found)?;
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("application/samlmetadata+xml; charset=utf-8")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600")),
-    ];
-    Ok((StatusCode::OK, headers, xml).into_response())
-}
-
-async fn oidc_jwks(State(app): State<App>, Path(id): Path<String>) -> Answer {
-    let id: ConnectionId = id.parse().map_err(|_| Problem::not_found())?;
-    let keys = connections::jwks_document(&app, id).await?.ok_or_else(Problem::not_found)?;
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600")),
-    ];
-    Ok((headers, keys.to_string()).into_response())
 }
 
 async fn oidc_query(

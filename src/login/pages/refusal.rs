@@ -12,7 +12,7 @@ use crate::{
         text::{self, refused},
     },
     login::{
-        finish,
+        scene,
         identity::VerifiedIdentity,
         reason::{Advice, Reason},
         trail::FixSide,
@@ -43,7 +43,7 @@ pub fn confirm(
     identity: &VerifiedIdentity,
     handle: &str,
 ) -> Response {
-    let profile = finish::evaluate(connection, client, identity).profile;
+    let profile = scene::evaluate(connection, client, identity).profile;
     let word = |value: &Option<String>| value.clone().unwrap_or_default();
     let name = format!("{} {}", word(&profile.first_name.value), word(&profile.last_name.value));
     let email = profile.email.value.as_deref();
