@@ -21,16 +21,16 @@ pub mod http;
 pub mod audit;
 pub mod claims;
 // The admin API's callers.
+pub mod access;
 pub mod admin;
 pub mod clients;
 pub mod connections;
-pub mod learners;
-pub mod access;
-pub mod sessions;
 pub mod content;
-pub mod roster;
-pub mod login;
 pub mod jobs;
+pub mod learners;
+pub mod login;
+pub mod roster;
+pub mod sessions;
 // What binds it all together.
 pub mod openapi;
 pub mod router;

@@ -112,7 +112,11 @@ impl BrandingChange {
                 && !is_own_file(url)
                 && web_url(url, surroundings).is_none()
             {
-                invalid.push("api.invalid", format!("/branding/{name}"), "write a whole https URL, or a path below /static");
+                invalid.push(
+                    "api.invalid",
+                    format!("/branding/{name}"),
+                    "write a whole https URL, or a path below /static",
+                );
             }
         }
         if let Some(Some(email)) = &self.support_email
@@ -166,7 +170,8 @@ mod tests {
     #[test]
     fn only_plain_paths_below_static_are_files_of_our_own() {
         assert!(is_own_file("/static/demo/acme.svg"));
-        for path in ["", "/static", "/static/", "/static/../x", "/static//x", "//static/x", "/static/a?b", "/static/.x"] {
+        for path in ["", "/static", "/static/", "/static/../x", "/static//x", "//static/x", "/static/a?b", "/static/.x"]
+        {
             assert!(!is_own_file(path), "{path}");
         }
     }

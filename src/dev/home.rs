@@ -167,7 +167,8 @@ fn usable(path: &Path, account: Option<Account>) -> anyhow::Result<()> {
         use std::os::unix::process::CommandExt;
         test.uid(account.uid).gid(account.gid);
     }
-    let may = test.arg("-w").arg(&probe).current_dir("/").stderr(Stdio::null()).status().context("running /usr/bin/test")?;
+    let may =
+        test.arg("-w").arg(&probe).current_dir("/").stderr(Stdio::null()).status().context("running /usr/bin/test")?;
     ensure!(may.success(), "the database's user may not enter {}", path.display());
     Ok(())
 }

@@ -14,8 +14,7 @@ use super::{
     journey,
     plan::{self, SignInPlan, Situation},
     reason::{Advice, Reason},
-    scene,
-    store,
+    scene, store,
     trail::FixSide,
 };
 use crate::{

@@ -14,8 +14,8 @@
 //! identity at every return; commit, then session, then reply; every end leaves one attempt with each check and, when
 //! refused, one [`reason::Reason`].
 
-pub mod attempts_api;
 pub mod attempt;
+pub mod attempts_api;
 pub mod begin;
 pub mod complete;
 mod enroll;

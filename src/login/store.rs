@@ -10,8 +10,8 @@ use crate::{
     access::Grant,
     fault::Fault,
     ids::{AttemptId, ClientId, ConnectionId, SublicenseId},
-    learners::{Learner, LearnerStatus, Profile},
     learners::store::IdentityKey,
+    learners::{Learner, LearnerStatus, Profile},
 };
 
 /// Where connection, client and learner stand, read at once.
@@ -28,7 +28,11 @@ pub struct Standing {
 }
 
 /// Reads the standing of an identity. `None` where the connection is gone.
-pub async fn standing(conn: &mut PgConnection, client: ClientId, key: IdentityKey<'_>) -> Result<Option<Standing>, Fault> {
+pub async fn standing(
+    conn: &mut PgConnection,
+    client: ClientId,
+    key: IdentityKey<'_>,
+) -> Result<Option<Standing>, Fault> {
     let row = sqlx::query!(
         r#"select n.status as connection_status, n.version as connection_version,
                   c.status as client_status, c.version as client_version, c.license_ends_at,
@@ -218,7 +222,8 @@ async fn touch_learners(conn: &mut PgConnection, records: &[Record]) -> Result<(
         return Ok(());
     }
     let clients: Vec<Uuid> = signed_in.iter().map(|record| record.client.uuid()).collect();
-    let learners: Vec<Uuid> = signed_in.iter().filter_map(|record| record.learner).map(|learner| learner.uuid()).collect();
+    let learners: Vec<Uuid> =
+        signed_in.iter().filter_map(|record| record.learner).map(|learner| learner.uuid()).collect();
     let times: Vec<DateTime<Utc>> = signed_in.iter().map(|record| record.finished_at).collect();
     sqlx::query!(
         "with told as (

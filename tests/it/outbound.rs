@@ -281,7 +281,9 @@ async fn what_went_wrong_is_told_apart() {
     let (address, _) = server("127.0.0.1:0", vec![reply], Duration::ZERO).await;
     let status = opened().get(&format!("http://{address}/")).await.unwrap_err();
     assert!(status == OutboundError::Status(503) && status.is_passing());
-    let posted =
-        opened().post_form(&format!("http://{address}/"), http::HeaderMap::new(), &[("a", "b c&")], LIMIT).await.unwrap();
+    let posted = opened()
+        .post_form(&format!("http://{address}/"), http::HeaderMap::new(), &[("a", "b c&")], LIMIT)
+        .await
+        .unwrap();
     assert_eq!(posted.status, 503);
 }

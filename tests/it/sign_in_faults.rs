@@ -17,7 +17,6 @@ async fn until_recovered(browser: &Browser, url: &str) -> Page {
     tokio::time::timeout(std::time::Duration::from_secs(20), tries).await.expect("it recovers by itself")
 }
 
-
 async fn scene() -> SamlScene {
     SamlScene::with(App::with().flaky().start().await, json!({}), json!({})).await
 }
@@ -29,7 +28,14 @@ async fn without_postgresql_nobody_is_let_in_and_the_next_try_works() {
     let form = scene.to_idp(&browser, "ada").await;
     scene.app.postgres().cut();
     let page = scene.post_back(&browser, &form).await;
-    eprintln!("{}", crate::support::log_text().lines().filter(|l| l.contains("fail") || l.contains("ERROR") || l.contains("error")).collect::<Vec<_>>().join("\n"));
+    eprintln!(
+        "{}",
+        crate::support::log_text()
+            .lines()
+            .filter(|l| l.contains("fail") || l.contains("ERROR") || l.contains("error"))
+            .collect::<Vec<_>>()
+            .join("\n")
+    );
     let page = page.expect(503);
     assert!(page.headers.contains_key("retry-after"));
     scene.app.postgres().restore();

@@ -69,7 +69,8 @@ async fn a_callback_by_form_is_posted_once_more_with_the_cookies() {
     let scene = Scene::start().await;
     let browser = scene.app.browser();
     let callback = scene.to_op(&browser).await;
-    let fields: Vec<(&str, &str)> = callback.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let fields: Vec<(&str, &str)> =
+        callback.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let page = browser.post_from("http://127.0.0.1:9/", &callback.redirect_uri, &fields).await.expect(200);
     assert_eq!(scene.learners().await, 0, "nothing is taken without the cookie");
     signed_in(browser.submit(&page.form_with("reposted")).await);
@@ -94,7 +95,8 @@ async fn the_callback_of_another_connection_is_refused() {
         "name": "Second", "protocol": "oidc", "status": "active",
         "oidc": { "issuer": scene.op.issuer(), "client_id": "usher-rp", "client_secret": "a-very-secret-secret" },
     });
-    let second = scene.operator.post("/api/v1/clients/globex/connections", body).await.ok()["id"].as_str().unwrap().to_owned();
+    let second =
+        scene.operator.post("/api/v1/clients/globex/connections", body).await.ok()["id"].as_str().unwrap().to_owned();
     let browser = scene.app.browser();
     let callback = scene.to_op(&browser).await;
     let mixed_up = callback.url().replace(&scene.connection, &second);
@@ -122,7 +124,9 @@ async fn a_provider_that_fails_or_says_no_ends_with_a_page_and_a_typed_reason() 
     let state = callback.parameters.iter().find(|(name, _)| name == "state").unwrap().1.clone();
     let iss = scene.op.issuer().to_owned();
     let mut url = url::Url::parse(&callback.redirect_uri).unwrap();
-    url.query_pairs_mut().append_pair("error", "access_denied").append_pair("error_description", "<script>alert(1)</script>");
+    url.query_pairs_mut()
+        .append_pair("error", "access_denied")
+        .append_pair("error_description", "<script>alert(1)</script>");
     url.query_pairs_mut().append_pair("state", &state).append_pair("iss", &iss);
     let page = browser.open(url.as_str()).await;
     assert!(page.status.is_client_error(), "{}", page.status);

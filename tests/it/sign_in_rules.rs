@@ -36,7 +36,9 @@ async fn access(scene: &SamlScene, email: &str) -> Vec<String> {
         .as_array()
         .unwrap()
         .iter()
-        .map(|access| slugs.iter().find(|one| one["id"] == access["sublicense"]).unwrap()["slug"].as_str().unwrap().to_owned())
+        .map(|access| {
+            slugs.iter().find(|one| one["id"] == access["sublicense"]).unwrap()["slug"].as_str().unwrap().to_owned()
+        })
         .collect();
     held.sort();
     held
@@ -132,7 +134,8 @@ async fn the_last_seat_is_given_once_however_many_come() {
         let form = scene.to_idp(&browser, who).await;
         forms.push((browser, form));
     }
-    let pages = futures_util::future::join_all(forms.iter().map(|(browser, form)| scene.post_back(browser, form))).await;
+    let pages =
+        futures_util::future::join_all(forms.iter().map(|(browser, form)| scene.post_back(browser, form))).await;
     let mut codes: Vec<u16> = pages.iter().map(|page| page.status.as_u16()).collect();
     codes.sort_unstable();
     assert_eq!(codes, [303, 303, 403, 403]);
@@ -269,7 +272,11 @@ async fn no_claim_token_or_assertion_is_ever_logged() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_dashboard_shows_exactly_what_is_theirs() {
     let scene = SamlScene::start().await;
-    let all = [("For everybody", "client", json!([])), ("For sales", "sublicenses", json!(["sales"])), ("For main", "sublicenses", json!(["main"]))];
+    let all = [
+        ("For everybody", "client", json!([])),
+        ("For sales", "sublicenses", json!(["sales"])),
+        ("For main", "sublicenses", json!(["main"])),
+    ];
     for (title, audience, sublicenses) in all {
         let body = json!({ "title": title, "url": "https://learn.example/1", "audience": audience, "sublicenses": sublicenses });
         scene.operator.post("/api/v1/clients/acme/content", body).await.ok();

@@ -82,7 +82,10 @@ async fn a_mapping_that_yields_nothing_lets_nobody_in_and_leaves_nothing() {
     let scene = SamlScene::with(App::start().await, json!({}), json!({ "fallback": null })).await;
     let page = scene.sign_in(&scene.app.browser(), "nora").await.expect(403);
     let attempt = scene.last_attempt().await;
-    assert_eq!((attempt["code"].as_str(), attempt["fix_side"].as_str()), (Some("mapping.nothing_granted"), Some("mapping")));
+    assert_eq!(
+        (attempt["code"].as_str(), attempt["fix_side"].as_str()),
+        (Some("mapping.nothing_granted"), Some("mapping"))
+    );
     assert_eq!(attempt["reference"], page.reference());
     assert_eq!(scene.learners().await, 0);
 }

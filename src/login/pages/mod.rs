@@ -25,5 +25,6 @@ pub fn routes() -> Router<App> {
         .merge(landing::routes())
         .merge(by_email::routes())
         .merge(logout::routes())
-        .merge(protocol::routes()).merge(published::routes())
+        .merge(protocol::routes())
+        .merge(published::routes())
 }

@@ -12,9 +12,9 @@ use crate::{
         text::{self, refused},
     },
     login::{
-        scene,
         identity::VerifiedIdentity,
         reason::{Advice, Reason},
+        scene,
         trail::FixSide,
     },
 };

@@ -44,7 +44,10 @@ impl SamlScene {
     pub async fn with(app: App, connection: Value, mapping: Value) -> Self {
         let operator = app.operator().await;
         let client = client(&operator, "acme").await;
-        operator.post("/api/v1/clients/acme/sublicenses", json!({ "slug": "sales", "name": "Sales Academy" })).await.ok();
+        operator
+            .post("/api/v1/clients/acme/sublicenses", json!({ "slug": "sales", "name": "Sales Academy" }))
+            .await
+            .ok();
         let idp = saml::SamlIdp::start(saml::Options::default()).await.unwrap();
         let mut body = json!({
             "name": "Acme SSO", "protocol": "saml", "status": "active",
