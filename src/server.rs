@@ -9,7 +9,11 @@ use std::{
 };
 
 use axum::Router;
-use axum_server::{Handle, tls_rustls::RustlsConfig};
+use axum_server::{
+    Handle,
+    accept::NoDelayAcceptor,
+    tls_rustls::{RustlsAcceptor, RustlsConfig},
+};
 use tokio::{
     signal::unix::{SignalKind, signal},
     task::JoinSet,
@@ -110,7 +114,9 @@ async fn listen(
     router: Router,
 ) -> io::Result<()> {
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let mut server = axum_server::from_tcp(socket)?.handle(handle).first_request_timeout(HEAD_TIMEOUT);
+    // An answer is one small write: waiting to fill a packet would only delay it.
+    let server = axum_server::from_tcp(socket)?.acceptor(NoDelayAcceptor::new());
+    let mut server = server.handle(handle).first_request_timeout(HEAD_TIMEOUT);
     let builder = server.http_builder();
     builder.http1().header_read_timeout(HEAD_TIMEOUT).max_buf_size(64 << 10);
     builder
@@ -120,12 +126,7 @@ async fn listen(
         .max_concurrent_streams(128)
         .max_header_list_size(64 << 10);
     match tls {
-        Some(config) => {
-            server
-                .map(|inner| axum_server::tls_rustls::RustlsAcceptor::new(config).acceptor(inner))
-                .serve(service)
-                .await
-        }
+        Some(config) => server.map(|inner| RustlsAcceptor::new(config).acceptor(inner)).serve(service).await,
         None => server.serve(service).await,
     }
 }
