@@ -169,9 +169,9 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             let settings = Settings::try_from(config::load(file)?)?;
             prepare(&settings);
             let mode = if dry_run { Mode::DryRun } else { Mode::Apply };
-            runtime.block_on(apply_files(settings, &files, mode))?;
+            runtime.block_on(Box::pin(apply_files(settings, &files, mode)))?;
         }
-        Command::Dev => runtime.block_on(async { dev::run(stop_on_signal()?).await })?,
+        Command::Dev => runtime.block_on(async { Box::pin(dev::run(stop_on_signal()?)).await })?,
         Command::CheckConfig => {
             print!("{}", config::show(file)?);
             Settings::try_from(config::load(file)?)?;

@@ -257,6 +257,7 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
+    #[allow(dead_code, reason = "what is read is looked at as a whole")]
     struct Example {
         name: String,
         #[serde(default, deserialize_with = "present")]
@@ -269,6 +270,7 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
+    #[allow(dead_code, reason = "what is read is looked at as a whole")]
     struct Inner {
         #[allow(dead_code)]
         list: Vec<u8>,

@@ -59,7 +59,7 @@ pub async fn run(stop: CancellationToken) -> anyhow::Result<()> {
     let home = Home::open(&checkout)?;
     let socket = port::bind()?;
     let mut servers = Servers { idps: None, redis: None, postgres: None };
-    let outcome = live(&checkout, &home, socket, &mut servers, &stop).await;
+    let outcome = Box::pin(live(&checkout, &home, socket, &mut servers, &stop)).await;
     stop.cancel();
     for child in [servers.idps, servers.redis, servers.postgres].into_iter().flatten() {
         child.stop().await;
@@ -79,7 +79,8 @@ async fn live(
     };
     let (app, idps) = app;
     let served = serve(app.clone(), socket, stop.clone());
-    let Some(demo) = stop.run_until_cancelled(seed::seed(&app, checkout, home, &idps)).await.transpose()? else {
+    let seeding = Box::pin(seed::seed(&app, checkout, home, &idps));
+    let Some(demo) = stop.run_until_cancelled(seeding).await.transpose()? else {
         return finish(served).await;
     };
     let told = report::Report::new(home, &app, idps, demo);

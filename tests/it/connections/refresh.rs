@@ -1,8 +1,9 @@
 //! Reading an IdP again: in the background, on an admin's word, on an unknown key; and the clean-up.
 
-use chrono::{Duration, Utc};
+use chrono::Duration;
 use serde_json::{Value, json};
 use usher::{
+    clock::Clock,
     connections::{refresh_due, refresh_soon},
     ids::ConnectionId,
     jobs::clean,
@@ -72,7 +73,7 @@ async fn connections_what_is_due_is_read_once_by_all_replicas_together() {
         by_url(&operator, &documents).await;
     }
     let asked = documents.asked();
-    let now = Utc::now();
+    let now = Clock::system().now();
     assert_eq!(refresh_due(&app, now, 10).await.unwrap(), 0);
     let tomorrow = now + Duration::hours(25);
     let (here, there) = tokio::join!(refresh_due(&app, tomorrow, 10), refresh_due(&other, tomorrow, 10));
@@ -92,9 +93,9 @@ async fn connections_an_unknown_key_makes_the_idp_read_again_at_most_once_a_minu
     let stale = other.connections.find(&other, id(&made)).await.unwrap().unwrap();
     documents.change(metadata(&key("second")).to_xml().unwrap());
     let asked = documents.asked();
-    assert!(refresh_soon(&app, &facts, Utc::now()).await.unwrap());
+    assert!(refresh_soon(&app, &facts, Clock::system().now()).await.unwrap());
     for replica in [&app, &other] {
-        assert!(!refresh_soon(replica, &facts, Utc::now()).await.unwrap());
+        assert!(!refresh_soon(replica, &facts, Clock::system().now()).await.unwrap());
     }
     assert_eq!(documents.asked() - asked, 1);
 
@@ -111,13 +112,13 @@ async fn connections_metadata_that_ended_is_told_and_known_to_a_sign_in() {
     let app = App::start().await;
     let operator = acme(&app).await;
     let mut ending = metadata(&key("first"));
-    ending.valid_until = Some(Utc::now() + Duration::hours(2));
+    ending.valid_until = Some(Clock::system().now() + Duration::hours(2));
     let documents = Documents::serve(ending.to_xml().unwrap()).await;
     let made = by_url(&operator, &documents).await;
     assert!(made["warnings"].to_string().contains("metadata_expires_soon"), "{made}");
     let facts = app.connections.find(&app, id(&made)).await.unwrap().unwrap();
-    assert!(!facts.is_metadata_expired(Utc::now()));
-    assert!(facts.is_metadata_expired(Utc::now() + Duration::hours(3)));
+    assert!(!facts.is_metadata_expired(Clock::system().now()));
+    assert!(facts.is_metadata_expired(Clock::system().now() + Duration::hours(3)));
 }
 
 #[tokio::test]
@@ -127,7 +128,7 @@ async fn connections_clean_up_empties_old_claims_and_removes_old_keys_and_assert
     let made = operator.post(CONNECTIONS, saml(json!({}))).await.ok();
     let headers = [("idempotency-key", "one")];
     operator.call(reqwest::Method::POST, CONNECTIONS, Some(&saml(json!({}))), &headers).await.ok();
-    let now = Utc::now();
+    let now = Clock::system().now();
     for (digest, ends) in [(1_u8, now - Duration::hours(1)), (2, now + Duration::hours(1))] {
         sqlx::query(
             "insert into used_assertions (client_id, connection_id, digest, expires_at)

@@ -1,13 +1,16 @@
 //! Creating, changing and deleting connections; nothing is half-saved.
 
-use chrono::{Duration, Utc};
+use chrono::Duration;
 use idp_fixtures::{
     oidc::{OidcOp, Options},
     saml::metadata::entities_descriptor,
     sign::{KeyKind, KeyPair},
 };
 use serde_json::{Value, json};
-use usher::connections::{KeyUse, jwks_document, sp_keys};
+use usher::{
+    clock::Clock,
+    connections::{KeyUse, jwks_document, sp_keys},
+};
 
 use super::setup::{CONNECTIONS, Documents, IDP, acme, by_url, key, metadata, path, saml};
 use crate::support::{Admin, App};
@@ -63,7 +66,7 @@ async fn connections_nothing_is_saved_when_the_idp_cannot_be_read_and_the_reason
     let mut bare = good.clone();
     bare.signing.clear();
     let mut ended = good.clone();
-    ended.valid_until = Some(Utc::now() - Duration::hours(1));
+    ended.valid_until = Some(Clock::system().now() - Duration::hours(1));
     let documents = Documents::serve("").await;
     let documents_url = documents.url.clone();
     let create =
@@ -323,7 +326,9 @@ async fn connections_two_changes_at_once_both_stand() {
         operator.patch(&path, json!({ "name": "renamed" })),
         operator.patch(&path, json!({ "clock_skew_s": 120 })),
     );
-    (name.ok(), skew.ok());
+    for reply in [name, skew] {
+        reply.ok();
+    }
     let now = operator.get(&path).await.ok();
     assert_eq!((&now["name"], &now["clock_skew_s"], &now["version"]), (&json!("renamed"), &json!(120), &json!(3)));
 }

@@ -24,12 +24,14 @@ use usher::{
 
 use super::{Admin, Browser, Flaky, logs, stage::Stage};
 
+type Change = Box<dyn Fn(&mut Raw) + Send>;
+
 /// How a test's gateway differs from the plain one.
 #[derive(Default)]
 pub struct Options {
     clock: Clock,
     flaky: bool,
-    settings: Option<Box<dyn Fn(&mut Raw) + Send>>,
+    settings: Option<Change>,
 }
 
 impl Options {
