@@ -44,7 +44,9 @@ fn holder(port: u16) -> Option<String> {
         .map(|inode| format!("socket:[{inode}]"))
         .collect();
     let processes = fs::read_dir("/proc").ok()?.flatten();
-    processes.map(|entry| entry.path()).find_map(|process| {
+    // Numbers only: `self` is a process by another name.
+    let is_number = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().parse::<u32>().is_ok();
+    processes.filter(is_number).map(|entry| entry.path()).find_map(|process| {
         let files = fs::read_dir(process.join("fd")).ok()?.flatten();
         let holds = files
             .filter_map(|file| fs::read_link(file.path()).ok())
