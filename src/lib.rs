@@ -17,20 +17,21 @@ pub mod telemetry;
 pub mod work;
 // The web edge.
 pub mod http;
-// Domains.
+// What everything below leaves behind, and what identity providers say.
 pub mod audit;
 pub mod claims;
 // The admin API's callers.
-pub mod access;
 pub mod admin;
+// Domains.
 pub mod clients;
 pub mod connections;
-pub mod content;
-pub mod jobs;
 pub mod learners;
-pub mod login;
-pub mod roster;
+pub mod access;
 pub mod sessions;
+pub mod content;
+pub mod roster;
+pub mod login;
+pub mod jobs;
 // What binds it all together.
 pub mod openapi;
 pub mod router;

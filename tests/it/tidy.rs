@@ -68,7 +68,7 @@ const BANS: &[Ban] = &[
             "http/",
             "router.rs",
             "server.rs",
-            "openapi.rs",
+            "openapi/",
             "/api",
             "_api",
             "/pages",
