@@ -1,14 +1,18 @@
 //! The PostgreSQL pool and the migrations. Statements live in each domain's `store.rs`, never here.
 
-use std::str::FromStr;
+use std::{str::FromStr, time::Duration};
 
 use secrecy::ExposeSecret;
 use sqlx::{
-    PgPool,
+    Connection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
 use crate::config::DatabaseSettings;
+
+/// A connection that has lain unused this long is asked whether it still lives before it is used. Each is asked when it
+/// comes back to the pool anyway, so that asking more often would cost every request a round trip for nothing.
+const STALE: Duration = Duration::from_secs(1);
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 
@@ -21,6 +25,15 @@ pub fn pool(settings: &DatabaseSettings) -> Result<PgPool, sqlx::Error> {
         .max_connections(settings.max_connections)
         .min_connections(0)
         .acquire_timeout(settings.acquire_timeout)
+        .test_before_acquire(false)
+        .before_acquire(|connection, state| {
+            Box::pin(async move {
+                if state.idle_for > STALE {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_lazy_with(options))
 }
 

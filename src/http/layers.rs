@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use tower::ServiceBuilder;
-use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer, timeout::TimeoutLayer};
+use tower_http::{CompressionLevel, catch_panic::CatchPanicLayer, compression::CompressionLayer, timeout::TimeoutLayer};
 use tracing::Instrument;
 
 use super::{ClientAddress, Problem, Reference, problem};
@@ -32,7 +32,8 @@ pub fn wrap(router: Router<App>, app: &App) -> Router {
     let layers = ServiceBuilder::new()
         .layer(middleware::from_fn_with_state(app.clone(), enter))
         .layer(middleware::from_fn(problem::render))
-        .layer(CompressionLayer::new())
+        // Pages are small and made for each learner: the fastest level costs a fraction and saves nearly as much.
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(timeout)
         .layer(DefaultBodyLimit::max(BODY_LIMIT));
