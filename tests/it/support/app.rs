@@ -18,7 +18,7 @@ use usher::{
     clock::Clock,
     config::{self, Raw, Settings},
     entropy::Entropy,
-    server::{self, Sockets},
+    server::{self, ServeError, Sockets},
     telemetry,
 };
 
@@ -98,7 +98,7 @@ pub struct App {
     /// Where it listens. Browsers use the public origin, which is `http://localhost:…` unless settings say otherwise.
     pub address: SocketAddr,
     stop: CancellationToken,
-    serving: JoinHandle<()>,
+    serving: JoinHandle<Result<(), ServeError>>,
     shared: Arc<Shared>,
 }
 
@@ -130,7 +130,7 @@ impl App {
         let sockets = Sockets { public: socket, operator: None };
         let serving = tokio::spawn({
             let (state, stop) = (state.clone(), stop.clone());
-            async move { server::serve(state, sockets, stop).await.unwrap() }
+            async move { server::serve(state, sockets, stop).await }
         });
         Self { state, raw, address, stop, serving, shared }
     }
@@ -205,7 +205,7 @@ impl App {
     /// Drains and stops as on SIGTERM, and waits for the end.
     pub async fn stop(mut self) {
         self.stop.cancel();
-        (&mut self.serving).await.unwrap();
+        (&mut self.serving).await.unwrap().unwrap();
     }
 }
 
