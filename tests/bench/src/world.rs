@@ -16,6 +16,9 @@ use crate::{
     people::{IDP, SSO},
 };
 
+/// A table, the columns that differ in a copy with their expressions, whom it is copied for, and which rows.
+type Copy<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, &'a str);
+
 const CONNECTIONS_PER_CLIENT: i32 = 5;
 const ITEMS: usize = 8;
 
@@ -145,7 +148,7 @@ async fn multiply(conn: &mut PgConnection, client: Uuid, connection: Uuid, clien
     let of_connection = format!("t.connection_id = '{connection}'");
     let derived = "md5(m.id::text || t.id::text)::uuid";
     let per_client = "more_clients";
-    let copies: [(&str, &[(&str, &str)], &str, &str); 9] = [
+    let copies: [Copy<'_>; 9] = [
         ("clients", &[("id", "m.id"), ("name", "'Bench ' || m.i")], per_client, &format!("t.id = '{client}'")),
         ("slugs", &[("slug", "m.slug"), ("client_id", "m.id")], per_client, &of_client),
         ("email_domains", &[("client_id", "m.id")], per_client, &of_client),
