@@ -51,11 +51,13 @@ begin
     if tg_table_name = 'clients' then
         delete from seat_counters where client_id = new.id and scope_id = new.id;
     else
-        delete from seat_counters where client_id = new.client_id and scope_id = new.id;
+        delete from seat_counters where client_id = new.client_id and scope_id in (new.id, new.client_id);
     end if;
     return new;
 end $$;
 create trigger clients_seat_limit_changed after update of seat_limit on clients
     for each row when (old.seat_limit is distinct from new.seat_limit) execute function forget_seat_counter();
-create trigger sublicenses_seat_limit_changed after update of seat_limit on sublicenses
-    for each row when (old.seat_limit is distinct from new.seat_limit) execute function forget_seat_counter();
+-- An end that moves makes lapsed grants current again.
+create trigger sublicenses_seats_changed after update of seat_limit, ends_at on sublicenses
+    for each row when (old.seat_limit is distinct from new.seat_limit or old.ends_at is distinct from new.ends_at)
+    execute function forget_seat_counter();

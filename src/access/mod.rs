@@ -20,5 +20,4 @@ mod sync;
 pub use grant::{Applied, Occasion, apply};
 pub use model::{Access, Grant, Source, SublicenseTerms, current_access, effective_end};
 pub use seats::Full;
-pub use store::end_all_of_source;
 pub use sync::{Change, Plan, Skipped, Terms, plan};

@@ -231,26 +231,3 @@ pub(super) async fn end_grant(
     .await?;
     Ok(())
 }
-
-/// Ends every running grant that one source made, such as those of a connection; says how many.
-pub async fn end_all_of_source(
-    conn: &mut PgConnection,
-    client: ClientId,
-    source: Source,
-    source_ref: &str,
-    reason: &str,
-    now: DateTime<Utc>,
-) -> Result<u64, Fault> {
-    let done = sqlx::query!(
-        "update access_grants set ends_at = greatest(starts_at, $4), end_reason = $5
-         where client_id = $1 and source = $2 and source_ref = $3 and (ends_at is null or ends_at > $4)",
-        client.uuid(),
-        source_word(source),
-        source_ref,
-        now,
-        reason,
-    )
-    .execute(conn)
-    .await?;
-    Ok(done.rows_affected())
-}

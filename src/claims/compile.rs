@@ -10,7 +10,7 @@ use super::condition::{Comparison, Compiled, Condition, Test, whole_value_patter
 use super::expr::Expr;
 use super::limits::{
     MAX_ALTERNATIVES, MAX_ATTRIBUTES, MAX_CONDITION_DEPTH, MAX_CONDITIONS, MAX_EXPRESSIONS, MAX_LIST, MAX_NAME_BYTES,
-    MAX_RULES, MAX_TEXT_BYTES,
+    MAX_PATTERNS, MAX_RULES, MAX_TEXT_BYTES,
 };
 use super::mapping::{AccessRule, Fallback, Field, Mapping, MatchBy};
 use super::selector::Selector;
@@ -85,6 +85,7 @@ struct Compiler {
     errors: Vec<MappingError>,
     conditions: usize,
     expressions: usize,
+    patterns: usize,
 }
 
 impl Compiler {
@@ -343,6 +344,13 @@ impl Compiler {
                 Comparison::OneOf(texts.iter().map(|text| constant(text)).collect())
             }
             Test { matches: Some(source), equals: None, contains: None, one_of: None, present: None, .. } => {
+                self.patterns += 1;
+                if self.patterns > MAX_PATTERNS {
+                    let message =
+                        format!("a mapping has at most {MAX_PATTERNS} patterns; compare with one_of where you can");
+                    self.refuse(&format!("{path}/matches"), "mapping.too_many_patterns", message);
+                    return None;
+                }
                 match whole_value_pattern(source, case_sensitive) {
                     Ok(pattern) => Comparison::Matches { source: source.as_str().into(), pattern: Box::new(pattern) },
                     Err(message) => {

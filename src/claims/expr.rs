@@ -55,6 +55,9 @@ fn describe(error: &Error) -> String {
     error.detail().map_or_else(|| error.kind().to_string(), |detail| format!("{}: {detail}", error.kind()))
 }
 
+/// Stands for a claim whose name an expression put together.
+const COMPUTED_NAME: &str = "(a computed name)";
+
 /// An expression that is known to compile.
 ///
 /// Its instructions (about 10 KB) are made when it is first evaluated: of the many mappings that a replica holds, few
@@ -106,7 +109,10 @@ impl Expr {
         };
         let noted = Arc::<Mutex<Reads>>::default();
         let result = expression.eval(scope(reading, &noted));
-        reads.merge(noted.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        let mut looked_for = noted.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // A name that the expression put together may be made of values: it is missing, and its name stays here.
+        looked_for.missing = looked_for.missing.into_iter().map(|name| self.literal_or_masked(name)).collect();
+        reads.merge(looked_for);
         result.map_err(|error| Failure::of(&error))
     }
 
@@ -121,6 +127,11 @@ impl Expr {
                 "the condition must yield true or false; compare the value, as in `… == 'true'` or `… | length > 0`",
             )),
         }
+    }
+
+    fn literal_or_masked(&self, name: String) -> String {
+        let is_literal = name.split('.').all(|part| self.source.contains(part));
+        if is_literal { name } else { COMPUTED_NAME.to_owned() }
     }
 
     /// Evaluates a selector: the values it yields, or nothing when what it looks for is missing.

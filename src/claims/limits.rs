@@ -29,6 +29,8 @@ pub const MAX_EXPRESSION_BYTES: usize = 2_000;
 pub const MAX_PATTERN_BYTES: usize = 500;
 /// Bytes of one compiled pattern, and again of its lazy automaton: room for `\w{1,20}` over all of Unicode.
 pub const MAX_PATTERN_COMPILED_BYTES: usize = 1024 * 1024;
+/// Patterns of one mapping, so that all of them together stay within some megabytes.
+pub const MAX_PATTERNS: usize = 64;
 /// Values of one `one_of`, and sublicenses of one rule.
 pub const MAX_LIST: usize = 500;
 /// Bytes of a text constant: a compared value, a slug, an `else`.

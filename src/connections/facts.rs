@@ -20,6 +20,9 @@ use crate::{
     ids::{ClientId, ConnectionId},
 };
 
+/// What one compiled pattern counts for in the cache.
+const PATTERN_WEIGHT: usize = 256 << 10;
+
 /// A connection as a sign-in sees it. May be stale: compare `version` with what PostgreSQL says.
 #[derive(Debug)]
 pub struct ConnectionFacts {
@@ -94,8 +97,11 @@ impl ConnectionFacts {
 
     /// Reads a stored row: no query, no private key.
     pub(super) fn read(row: FactsRow) -> Result<Self, Fault> {
-        // Measured: a compiled mapping takes about eight times its JSON, parsed metadata and certificates three times theirs.
-        let stored = row.rules.to_string().len() * 8
+        // Estimated: a compiled mapping takes about eight times its JSON, parsed metadata and certificates three times theirs.
+        let rules = row.rules.to_string();
+        // A compiled pattern may be far larger than its text.
+        let stored = rules.len() * 8
+            + rules.matches("\"matches\"").count() * PATTERN_WEIGHT
             + row.idp.as_ref().map_or(0, |idp| idp.to_string().len()) * 3
             + row.config.to_string().len() * 2;
         let mapping = Mapping::parse(&row.rules).and_then(|mapping| mapping.compile());

@@ -106,6 +106,9 @@ pub async fn prepare(
         return Err(SaveError::OperatorOnly(field));
     }
     let id = before.map_or_else(|| app.entropy.id(by.now), |before| before.id);
+    // A secret goes to the provider that it was given for, and to no other: with another issuer it is asked for again.
+    let is_elsewhere = before.is_some_and(|before| issuer_of(&before.settings) != issuer_of(&settings));
+    let secret = if is_elsewhere && matches!(secret, SecretChange::Keep) { SecretChange::Clear } else { secret };
     let secret_changed = !matches!(secret, SecretChange::Keep);
     let secret_sealed = match secret {
         SecretChange::Keep => before.and_then(|before| before.secret_sealed.clone()),
@@ -134,6 +137,11 @@ pub async fn prepare(
     };
     let config = config.map_err(Fault::from)?;
     Ok(Prepared { client, id, settings, config, secret_sealed, secret_changed, idp, keys })
+}
+
+/// The issuer, by which the provider's other addresses are found.
+fn issuer_of(settings: &ConnectionSettings) -> Option<&str> {
+    settings.oidc.as_ref().map(|oidc| oidc.issuer.as_str())
 }
 
 async fn read_if_needed(
@@ -317,7 +325,9 @@ pub async fn delete(app: &App, client: ClientId, id: ConnectionId, by: By<'_>) -
         let there = store::find(&mut transaction, client, id).await?;
         return Err(if there.is_some() { SaveError::Active } else { SaveError::NotFound });
     }
-    record(&mut transaction, app, client, id, "connection.deleted", json!({}), by).await?;
+    let (grants, learners) = store::end_access_of(&mut transaction, client, id, by.now).await?;
+    let facts = json!({ "grants_ended": grants, "learners_signed_out": learners });
+    record(&mut transaction, app, client, id, "connection.deleted", facts, by).await?;
     transaction.commit().await?;
     app.connections.forget(id).await;
     Ok(())

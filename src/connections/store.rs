@@ -275,6 +275,37 @@ pub async fn delete(conn: &mut PgConnection, client: ClientId, id: ConnectionId)
     Ok(done.rows_affected() == 1)
 }
 
+/// Ends the access that a connection gave, and the sessions of whoever had it, when the connection goes; says how many
+/// grants and how many learners. What granted it is gone, so that nothing else could end it later.
+pub async fn end_access_of(
+    conn: &mut PgConnection,
+    client: ClientId,
+    id: ConnectionId,
+    now: DateTime<Utc>,
+) -> Result<(u64, u64), Fault> {
+    let source_ref = id.to_string();
+    let learners = sqlx::query!(
+        "update learners set session_epoch = session_epoch + 1, version = version + 1, updated_at = $3
+         where client_id = $1 and id in
+            (select learner_id from access_grants where client_id = $1 and source = 'sso' and source_ref = $2)",
+        client.uuid(),
+        source_ref,
+        now,
+    )
+    .execute(&mut *conn)
+    .await?;
+    let grants = sqlx::query!(
+        "update access_grants set ends_at = greatest(starts_at, $3), end_reason = 'connection_deleted'
+         where client_id = $1 and source = 'sso' and source_ref = $2 and (ends_at is null or ends_at > $3)",
+        client.uuid(),
+        source_ref,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok((grants.rows_affected(), learners.rows_affected()))
+}
+
 /// Those of the domains that the client has proved, or an operator vouched for.
 pub async fn verified_among(
     conn: &mut PgConnection,

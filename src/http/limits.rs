@@ -9,24 +9,29 @@ use crate::{
 };
 use axum::http::StatusCode;
 
-/// Takes one sign-in request from the address's and the client's rate; one round trip. A flood at one client leaves the
-/// others alone.
+/// Takes one sign-in request from the address's rate, and then from the client's: what one address sends beyond its own
+/// rate costs the client nothing, so that one machine cannot close a client's sign-in.
 pub async fn sign_in(app: &App, address: ClientAddress, client: ClientId) -> Result<(), Problem> {
-    let limits = &app.settings.limits;
-    let by_address = Key::global("sign-in-address", address.limit_unit());
-    let by_client = Key::of_client(client, "sign-in", "all");
-    let (of_address, of_client) = tokio::try_join!(
-        app.cache.allow(&by_address, limits.sign_in_per_address),
-        app.cache.allow(&by_client, limits.sign_in_per_client),
-    )
-    .map_err(Fault::from)?;
-    let waits = [of_address, of_client].into_iter().filter_map(|allowance| match allowance {
-        Allowance::Allowed => None,
-        Allowance::RetryAfter(wait) => Some(wait),
-    });
-    match waits.max() {
-        None => Ok(()),
-        Some(wait) => Err(Problem::new(
+    of_address(app, address).await?;
+    of_client(app, client).await
+}
+
+/// Takes one from the address's rate.
+pub async fn of_address(app: &App, address: ClientAddress) -> Result<(), Problem> {
+    let key = Key::global("sign-in-address", address.limit_unit());
+    verdict(app.cache.allow(&key, app.settings.limits.sign_in_per_address).await.map_err(Fault::from)?)
+}
+
+/// Takes one from the client's rate. A return that fits a pending attempt is not charged: its start was.
+pub async fn of_client(app: &App, client: ClientId) -> Result<(), Problem> {
+    let key = Key::of_client(client, "sign-in", "all");
+    verdict(app.cache.allow(&key, app.settings.limits.sign_in_per_client).await.map_err(Fault::from)?)
+}
+
+fn verdict(allowance: Allowance) -> Result<(), Problem> {
+    match allowance {
+        Allowance::Allowed => Ok(()),
+        Allowance::RetryAfter(wait) => Err(Problem::new(
             StatusCode::TOO_MANY_REQUESTS,
             "rate_limited",
             "Too many sign-ins at once. Wait a moment and try again.",

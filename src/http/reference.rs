@@ -60,7 +60,7 @@ impl ClientAddress {
             if !is_proxy(address) {
                 break;
             }
-            let Ok(next) = hop.trim().parse::<IpAddr>() else { break };
+            let Some(next) = address_in(hop.trim()) else { break };
             address = next.to_canonical();
         }
         Self(address)
@@ -73,6 +73,12 @@ impl ClientAddress {
             IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
         }
     }
+}
+
+/// The address in one entry of `X-Forwarded-For`; some proxies write its port too.
+fn address_in(hop: &str) -> Option<IpAddr> {
+    let plain = || hop.trim_start_matches('[').trim_end_matches(']').parse().ok();
+    hop.parse::<SocketAddr>().map(|socket| socket.ip()).ok().or_else(plain)
 }
 
 impl<S: Sync> FromRequestParts<S> for ClientAddress {
@@ -111,6 +117,8 @@ mod tests {
         assert_eq!(find("10.0.0.1", &["1.1.1.1, 198.51.100.1, 10.2.0.1"]), "198.51.100.1");
         assert_eq!(find("10.0.0.1", &["1.1.1.1", "198.51.100.1"]), "198.51.100.1");
         assert_eq!(find("10.0.0.1", &["nonsense"]), "10.0.0.1");
+        assert_eq!(find("10.0.0.1", &["198.51.100.1:4711"]), "198.51.100.1");
+        assert_eq!(find("10.0.0.1", &["[2001:db8::7]:4711"]), "2001:db8::7");
     }
 
     #[test]

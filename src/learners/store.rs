@@ -112,6 +112,22 @@ pub async fn has_other_subject(
     Ok(found)
 }
 
+/// Whether the identity is tied to a learner.
+pub async fn is_known(conn: &mut PgConnection, client: ClientId, key: IdentityKey<'_>) -> Result<bool, Fault> {
+    let found = sqlx::query_scalar!(
+        r#"select exists (
+            select from identities where client_id = $1 and connection_id = $2 and issuer = $3 and subject = $4
+        ) as "found!""#,
+        client.uuid(),
+        key.connection.uuid(),
+        key.issuer,
+        key.subject,
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(found)
+}
+
 /// Whether another learner of the client has this address verified.
 pub async fn is_taken(
     conn: &mut PgConnection,

@@ -47,8 +47,9 @@ pub struct Return {
 pub enum SamlCourse {
     /// It answers this attempt.
     Asked(Attempt),
-    /// Nobody asked, and the learner has said yes to it; `return_to` is its deep link.
-    Unasked { return_to: Option<String> },
+    /// Nobody asked, and the learner has said yes to it; `return_to` is its deep link. The response's own times are
+    /// checked as of when it came, since reading the question takes a while; everything else as of now.
+    Unasked { return_to: Option<String>, received_at: DateTime<Utc> },
 }
 
 /// A learner who is in.
@@ -62,16 +63,16 @@ pub struct SignedIn {
 /// Completes a SAML sign-in.
 pub async fn saml(app: &App, arrival: Return, course: SamlCourse, response: Vec<u8>) -> Result<SignedIn, Stop> {
     let response: Arc<[u8]> = response.into();
-    let (attempt, wanted) = match &course {
-        SamlCourse::Asked(attempt) => (Some(attempt), attempt.return_to.clone()),
-        SamlCourse::Unasked { return_to } => (None, return_to.clone()),
+    let (attempt, wanted, received_at) = match &course {
+        SamlCourse::Asked(attempt) => (Some(attempt), attempt.return_to.clone(), arrival.now),
+        SamlCourse::Unasked { return_to, received_at } => (None, return_to.clone(), *received_at),
     };
     let mut journey =
         Journey::new(app, &arrival.connection, attempt, attempt.is_none(), arrival.reference.clone(), arrival.now);
     let mut connection = arrival.connection.clone();
     let mut is_marked = false;
     for _ in 0..ROUNDS {
-        let (outcome, trail) = verify_saml(app, &connection, attempt, response.clone(), arrival.now).await?;
+        let (outcome, trail) = verify_saml(app, &connection, attempt, response.clone(), received_at).await?;
         journey.trail = trail;
         let assertion = match outcome {
             Ok(assertion) => assertion,
@@ -83,7 +84,9 @@ pub async fn saml(app: &App, arrival: Return, course: SamlCourse, response: Vec<
                 return Err(refuse(app, &journey, &connection, None, &mut Notes::default(), reason).await?);
             }
         };
-        let used = UsedAssertion { digest: digest(&assertion), expires_at: assertion.valid_until };
+        // A held one is good for a yes until the question lapses, so it is remembered as much longer.
+        let expires_at = assertion.valid_until + held_for(app, attempt);
+        let used = UsedAssertion { digest: digest(&assertion), expires_at };
         let identity = match VerifiedIdentity::from_saml(connection.id, assertion) {
             Ok(identity) => identity,
             Err(reason) => return Err(refuse(app, &journey, &connection, None, &mut Notes::default(), reason).await?),
@@ -236,17 +239,25 @@ pub(super) async fn refuse(
     notes: &mut Notes,
     reason: Reason,
 ) -> Result<Stop, Fault> {
-    journey.write_refusal(app, connection, identity, notes, &reason).await?;
     if let Some(learner) = notes.sessions_end.take() {
         let mut conn = app.db.acquire().await?;
         learners::store::bump_session_epoch(&mut conn, connection.client_id, learner, journey.now()).await?;
         sessions::end_all_of_learner(app, connection.client_id, learner).await?;
     }
+    journey.write_refusal(app, connection, identity, notes, &reason).await?;
     Ok(Stop::Refused(reason))
 }
 
 fn digest(assertion: &VerifiedAssertion) -> [u8; 32] {
     crypto::sha256(format!("{}\n{}", assertion.issuer, assertion.assertion_id).as_bytes())
+}
+
+/// How long an unsolicited response may wait for the learner's yes.
+fn held_for(app: &App, attempt: Option<&Attempt>) -> chrono::Duration {
+    match attempt {
+        Some(_) => chrono::Duration::zero(),
+        None => chrono::Duration::from_std(app.settings.login.attempt_ttl).unwrap_or_default(),
+    }
 }
 
 /// False when the assertion was seen before, on any replica.

@@ -86,7 +86,7 @@ pub async fn finish(
     record: &(dyn Fn(&Notes, Option<&Reason>) -> Record + Sync),
 ) -> Result<Finished, Unfinished> {
     for _ in 0..ROUNDS {
-        let scene = scene::read(app, identity, course).await?;
+        let Some(scene) = scene::read(app, identity, course).await? else { continue };
         notes.outcome = Some(serde_json::to_value(scene.outcome.redacted()).map_err(Fault::from)?);
         let plan = scene.plan(course);
         if let Standing::Returning(learner) = &scene.standing {

@@ -99,9 +99,9 @@ impl Journey {
             }),
             reference: self.reference.to_string(),
             learner: notes.learner,
-            checks: serde_json::to_value(&self.trail).unwrap_or(Value::Null),
+            checks: without_nul(serde_json::to_value(&self.trail).unwrap_or(Value::Null)),
             mapping_version: notes.outcome.is_some().then_some(connection.mapping_version),
-            mapping_outcome: notes.outcome.clone(),
+            mapping_outcome: notes.outcome.clone().map(without_nul),
             claims_expire_at: sealed.is_some().then(|| self.now + Duration::days(i64::from(days))),
             claims_sealed: sealed,
         }
@@ -136,6 +136,18 @@ impl Journey {
             }
         }
         app.recorder.write(self.record(app, connection, identity, notes, Some(reason))).await
+    }
+}
+
+/// PostgreSQL's jsonb holds no U+0000, and what an IdP or a mapping wrote may.
+fn without_nul(value: Value) -> Value {
+    match value {
+        Value::String(text) if text.contains('\0') => Value::String(text.replace('\0', "\u{fffd}")),
+        Value::Array(items) => Value::Array(items.into_iter().map(without_nul).collect()),
+        Value::Object(members) => Value::Object(
+            members.into_iter().map(|(name, value)| (name.replace('\0', "\u{fffd}"), without_nul(value))).collect(),
+        ),
+        other => other,
     }
 }
 

@@ -77,17 +77,34 @@ impl Recorder {
     }
 }
 
+async fn one_by_one(db: &PgPool, records: &[Record]) -> Vec<bool> {
+    let mut written = Vec::with_capacity(records.len());
+    for record in records {
+        let outcome = store::insert_records(db, std::slice::from_ref(record)).await;
+        if let Err(error) = &outcome {
+            tracing::error!(error = %error, attempt.id = %record.attempt, "a sign-in record does not fit");
+        }
+        written.push(outcome.is_ok());
+    }
+    written
+}
+
 async fn commit_groups(db: PgPool, mut receiver: mpsc::Receiver<Waiting>) {
     let mut group = Vec::with_capacity(BATCH);
     while receiver.recv_many(&mut group, BATCH).await > 0 {
         let (records, waiting): (Vec<Record>, Vec<_>) = group.drain(..).unzip();
-        let outcome = store::insert_records(&db, &records).await;
-        if let Err(error) = &outcome {
-            tracing::error!(error = %error, records = records.len(), "sign-in records were not committed");
-        }
-        for done in waiting {
+        let written = match store::insert_records(&db, &records).await {
+            Ok(()) => vec![true; records.len()],
+            Err(error) if error.is_passing() || records.len() == 1 => {
+                tracing::error!(error = %error, records = records.len(), "sign-in records were not committed");
+                vec![false; records.len()]
+            }
+            // One of them does not fit: it must not take those of other clients with it.
+            Err(_) => one_by_one(&db, &records).await,
+        };
+        for (done, is_written) in waiting.into_iter().zip(written) {
             // Whoever waited may have gone away; the record stands all the same.
-            let _gone = done.send(outcome.is_ok());
+            let _gone = done.send(is_written);
         }
     }
 }

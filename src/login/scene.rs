@@ -52,10 +52,11 @@ impl Scene {
 }
 
 /// One read of where everything stands; a first sign-in with an address costs a second, to find who holds it.
-pub(super) async fn read(app: &App, identity: &VerifiedIdentity, course: &Course<'_>) -> Result<Scene, Unfinished> {
+/// `None` when it changed while it was read.
+pub(super) async fn read(app: &App, identity: &VerifiedIdentity, course: &Course<'_>) -> Result<Option<Scene>, Unfinished> {
     let connection = course.connection;
-    let mut conn = app.db.acquire().await?;
-    let found = store::standing(&mut conn, connection.client_id, key(identity)).await?;
+    // Given back at once: whoever holds one while waiting for a second may wait for ever.
+    let found = store::standing(&mut *app.acquire().await?, connection.client_id, key(identity)).await?;
     let found = found.ok_or_else(Reason::connection_closed)?;
     if found.connection_status != "active" {
         return Err(Reason::connection_closed().into());
@@ -68,15 +69,23 @@ pub(super) async fn read(app: &App, identity: &VerifiedIdentity, course: &Course
     }
     let client = app.clients.at_version(&app.db, connection.client_id, found.client_version).await?;
     let outcome = evaluate(connection, &client, identity);
+    let (mut grants, mut blocked) = (found.grants, found.blocked);
     let standing = match found.learner {
         Some(learner) => Standing::Returning(learner),
-        None => Standing::New { holder: holder(&mut conn, key(identity), connection.client_id, &outcome).await? },
+        None => {
+            let mut conn = app.acquire().await?;
+            let holder = holder(&mut conn, key(identity), connection.client_id, &outcome).await?;
+            if let Some(holder) = &holder {
+                // Another first sign-in of this very person may have been committed between the two reads.
+                if learners::store::is_known(&mut conn, connection.client_id, key(identity)).await? {
+                    return Ok(None);
+                }
+                (grants, blocked) = store::access_of(&mut conn, connection.client_id, holder.learner.id).await?;
+            }
+            Standing::New { holder }
+        }
     };
-    let (mut grants, mut blocked) = (found.grants, found.blocked);
-    if let Standing::New { holder: Some(holder) } = &standing {
-        (grants, blocked) = store::access_of(&mut conn, connection.client_id, holder.learner.id).await?;
-    }
-    Ok(Scene {
+    Ok(Some(Scene {
         sublicenses: terms_of(&client),
         client,
         outcome,
@@ -85,7 +94,7 @@ pub(super) async fn read(app: &App, identity: &VerifiedIdentity, course: &Course
         blocked,
         verified_domains: found.verified_domains,
         license_ends_at: found.license_ends_at,
-    })
+    }))
 }
 
 /// What the connection's mapping makes of the claims.

@@ -75,3 +75,15 @@ async fn another_browser_cannot_say_yes() {
     theirs.submit(&question.form_with("handle")).await.expect(400);
     assert_eq!(scene.learners().await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_site_cannot_claim_that_our_page_posted_again_and_so_replace_the_browsers_cookie() {
+    let scene = scene("restart").await;
+    let browser = scene.app.browser();
+    let pending = scene.to_idp(&browser, "ada").await;
+    let form = tile(&scene, None).await;
+    let fields = [("SAMLResponse", form.saml_response.as_str()), ("reposted", "1")];
+    let page = browser.post_from("https://evil.example/", &form.action, &fields).await.expect(200);
+    assert!(!page.headers.contains_key("set-cookie"), "{:?}", page.headers);
+    scene.post_back(&browser, &pending).await.expect(303);
+}

@@ -134,3 +134,66 @@ async fn a_provider_that_fails_or_says_no_ends_with_a_page_and_a_typed_reason() 
     assert!(scene.last_code().await.as_str().unwrap().starts_with("login.oidc."));
     assert_eq!(scene.learners().await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_is_posted_again_with_what_an_answer_may_hold_and_no_more() {
+    let scene = Scene::start().await;
+    let callback = scene.app.url(&format!("/oidc/{}/callback", scene.connection));
+    let mut fields = vec![("state", "s"), ("state", "t"), ("evil", "x")];
+    fields.extend(std::iter::repeat_n(("a", ""), 50_000));
+    let page = scene.app.browser().post_from("https://evil.example/", &callback, &fields).await.expect(200);
+    let form = page.form_with("reposted");
+    assert_eq!(form.fields.iter().filter(|field| field.0 == "state").count(), 1);
+    assert!(page.html.len() < 20_000 && !page.html.contains("evil"), "{}", page.html.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_secret_is_not_sent_to_another_issuer() {
+    let scene = Scene::start().await;
+    let evil = oidc::OidcOp::start(oidc::Options { org: Org::globex(), ..oidc::Options::default() }).await.unwrap();
+    let path = format!("/api/v1/clients/globex/connections/{}", scene.connection);
+    let reply = scene.operator.patch(&path, json!({ "oidc": { "issuer": evil.issuer() } })).await;
+    assert_eq!(reply.problem(422), "connection.not_ready", "an active connection cannot go on without its secret");
+    let draft = json!({ "status": "disabled", "oidc": { "issuer": evil.issuer() } });
+    let changed = scene.operator.patch(&path, draft).await.ok();
+    assert_eq!(changed["has_client_secret"], json!(false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deleting_a_connection_ends_the_access_and_the_sessions_that_it_gave() {
+    let scene = Scene::start().await;
+    let browser = scene.app.browser();
+    let callback = scene.to_op(&browser).await;
+    signed_in(browser.open(callback.url()).await);
+    let path = format!("/api/v1/clients/globex/connections/{}", scene.connection);
+    scene.operator.patch(&path, json!({ "status": "disabled" })).await.ok();
+    assert_eq!(scene.operator.delete(&path).await.status, 204);
+    browser.open(scene.app.url("/globex/dashboard")).await.expect(303);
+    let learner = scene.operator.get("/api/v1/clients/globex/learners").await.ok()["items"][0]["id"].clone();
+    let detail =
+        scene.operator.get(&format!("/api/v1/clients/globex/learners/{}", learner.as_str().unwrap())).await.ok();
+    assert_eq!(detail["effective_access"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_does_not_fit_the_record_spoils_nobodys_sign_in_and_is_not_written_down() {
+    let scene = Scene::start().await;
+    let mapping = json!({
+        "profile": { "email": "email", "attributes": { "odd": { "expr": "claims[claims.x | first] | default('')" } } },
+        "fallback": { "sublicenses": ["main"] },
+    });
+    let path = format!("/api/v1/clients/globex/connections/{}/mapping", scene.connection);
+    scene.operator.put(&path, mapping).await.ok();
+    scene.op.fault(oidc::Faults::default().claim("x", json!("Quixotic\u{0}4711")));
+    for _ in 0..2 {
+        let browser = scene.app.browser();
+        let callback = scene.to_op(&browser).await;
+        signed_in(browser.open(callback.url()).await);
+    }
+    let attempts = scene.operator.get("/api/v1/clients/globex/attempts").await.ok();
+    for attempt in attempts["items"].as_array().unwrap() {
+        let path = format!("/api/v1/clients/globex/attempts/{}", attempt["id"].as_str().unwrap());
+        let detail = scene.operator.get(&path).await.ok();
+        assert!(!detail.to_string().contains("Quixotic"), "{detail}");
+    }
+}

@@ -33,6 +33,10 @@ use crate::{
 
 /// Marks a form that our own page posted again.
 const REPOSTED: &str = "reposted";
+/// What an authorization response may hold (RFC 6749, 4.1.2; RFC 9207).
+const ANSWER: [&str; 5] = ["state", "code", "iss", "error", "error_description"];
+/// The longest of its values.
+const ANSWER_BYTES: usize = 8 << 10;
 
 /// Starts and returns of both protocols, SP metadata and public keys.
 pub fn routes() -> Router<App> {
@@ -169,7 +173,7 @@ async fn saml_acs(State(app): State<App>, Path(id): Path<String>, asked: Asked, 
     };
     // A post from the IdP's site comes without our SameSite=Lax cookie; the same post from our own page brings it.
     // Nothing is taken before.
-    if browser.is_none() && form.reposted.is_none() {
+    if browser.is_none() && !(form.reposted.is_some() && csrf::is_same_origin(&app, &asked.headers)) {
         limits::sign_in(&app, asked.address, connection.client_id).await?;
         let fields = [("SAMLResponse", value.as_str()), ("RelayState", &relay_state), (REPOSTED, "1")];
         return Ok(page::repost(&app, &format!("/saml/{id}/acs"), &fields.map(|(name, value)| Field { name, value })));
@@ -214,12 +218,16 @@ async fn admitted(
             None => Ok(None),
         }
     };
-    let (admission, taken) = tokio::join!(limits::sign_in(app, asked.address, client), taken);
+    let (admission, taken) = tokio::join!(limits::of_address(app, asked.address), taken);
     let attempt = taken?;
     if let (Err(_), Some(browser), Some(attempt)) = (&admission, browser, &attempt) {
         attempt::remember(app, client, browser, handle, attempt).await?;
     }
-    admission.map(|()| attempt)
+    admission?;
+    if attempt.is_none() {
+        limits::of_client(app, client).await?;
+    }
+    Ok(attempt)
 }
 
 fn arrive(app: &App, connection: Arc<ConnectionFacts>, asked: &Asked) -> Return {
@@ -319,7 +327,7 @@ async fn proceed(
         Some(browser) => attempt::release(&app, client.id, &browser, &form.handle).await?,
         None => None,
     };
-    let mut arrival = arrive(&app, connection, &asked);
+    let arrival = arrive(&app, connection, &asked);
     let done = match pending.filter(|pending| pending.connection == arrival.connection.id) {
         None => complete::unmatched(&app, &arrival, Reason::attempt_unknown()).await,
         Some(pending) if arrival.connection.idp_initiated != IdpInitiated::Accept => {
@@ -327,12 +335,10 @@ async fn proceed(
             complete::unmatched(&app, &arrival, Reason::unsolicited()).await
         }
         Some(pending) => {
-            // Times are checked as of its arrival: reading the question takes a while.
-            arrival.now = pending.received_at;
             complete::saml(
                 &app,
                 arrival.clone(),
-                SamlCourse::Unasked { return_to: pending.return_to },
+                SamlCourse::Unasked { return_to: pending.return_to, received_at: pending.received_at },
                 pending.response,
             )
             .await
@@ -356,11 +362,20 @@ async fn oidc_form(
     asked: Asked,
     Form(answer): Form<Vec<(String, String)>>,
 ) -> Answer {
-    // As for SAML: form_post comes from the provider's site, without our cookie.
-    let is_reposted = answer.iter().any(|(name, _)| name == REPOSTED);
+    // As for SAML: form_post comes from the provider's site, without our cookie. Only what an authorization response
+    // may hold is posted once more, each once, so that the page is no larger than an honest one.
+    let is_reposted = answer.iter().any(|(name, _)| name == REPOSTED) && csrf::is_same_origin(&app, &asked.headers);
     if BrowserKey::read(&app, &asked.headers).is_none() && !is_reposted {
-        find(&app, &id).await?;
-        let mut fields: Vec<Field<'_>> = answer.iter().map(|(name, value)| Field { name, value }).collect();
+        let connection = find(&app, &id).await?;
+        if connection.oidc.is_none() {
+            return Err(Problem::not_found());
+        }
+        limits::sign_in(&app, asked.address, connection.client_id).await?;
+        let known = |wanted: &'static str| {
+            let found = answer.iter().find(|(name, _)| name == wanted);
+            found.filter(|(_, value)| value.len() <= ANSWER_BYTES).map(|(_, value)| Field { name: wanted, value })
+        };
+        let mut fields: Vec<Field<'_>> = ANSWER.into_iter().filter_map(known).collect();
         fields.push(Field { name: REPOSTED, value: "1" });
         return Ok(page::repost(&app, &format!("/oidc/{id}/callback"), &fields));
     }
