@@ -53,7 +53,11 @@ impl Scene {
 
 /// One read of where everything stands; a first sign-in with an address costs a second, to find who holds it.
 /// `None` when it changed while it was read.
-pub(super) async fn read(app: &App, identity: &VerifiedIdentity, course: &Course<'_>) -> Result<Option<Scene>, Unfinished> {
+pub(super) async fn read(
+    app: &App,
+    identity: &VerifiedIdentity,
+    course: &Course<'_>,
+) -> Result<Option<Scene>, Unfinished> {
     let connection = course.connection;
     // Given back at once: whoever holds one while waiting for a second may wait for ever.
     let found = store::standing(&mut *app.acquire().await?, connection.client_id, key(identity)).await?;
