@@ -17,7 +17,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use thiserror::Error;
 
 /// The kind of key in a certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum KeyKind {
     Rsa { bits: u32 },
     EcP256,
@@ -37,7 +38,7 @@ pub enum CertificateError {
     Validity,
 }
 
-/// A certificate from a connection's configuration, parsed once and cheap to keep by the thousand.
+/// A certificate from a connection's configuration, parsed once, when it is saved, and cheap to keep by the thousand.
 #[derive(Clone)]
 pub struct TrustedCertificate {
     der: CertificateDer,
@@ -147,17 +148,55 @@ impl PartialEq for TrustedCertificate {
 
 impl Eq for TrustedCertificate {}
 
-/// Stored as base64; everything else is read from it again.
+/// As it is stored: with what was read from it when it was saved, because OpenSSL takes longer to read a certificate
+/// than all the rest of a cold connection takes.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    der: String,
+    fingerprint_sha256: String,
+    not_before: DateTime<Utc>,
+    not_after: DateTime<Utc>,
+    subject: String,
+    key: KeyKind,
+}
+
+/// The stored form, or bare base64, from which everything is read again.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Read(Stored),
+    Bare(String),
+}
+
 impl Serialize for TrustedCertificate {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.to_base64())
+        let stored = Stored {
+            der: self.to_base64(),
+            fingerprint_sha256: self.fingerprint_sha256.clone(),
+            not_before: self.not_before,
+            not_after: self.not_after,
+            subject: self.subject.clone(),
+            key: self.key_kind,
+        };
+        stored.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for TrustedCertificate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<TrustedCertificate, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        TrustedCertificate::from_text(&text).map_err(D::Error::custom)
+        let stored = match Written::deserialize(deserializer)? {
+            Written::Bare(text) => return TrustedCertificate::from_text(&text).map_err(D::Error::custom),
+            Written::Read(stored) => stored,
+        };
+        let der = STANDARD.decode(&stored.der).map_err(|_| D::Error::custom(CertificateError::Base64))?;
+        Ok(TrustedCertificate {
+            der: CertificateDer::from(der),
+            fingerprint_sha256: stored.fingerprint_sha256,
+            not_before: stored.not_before,
+            not_after: stored.not_after,
+            subject: stored.subject,
+            key_kind: stored.key,
+        })
     }
 }
 

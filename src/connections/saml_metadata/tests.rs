@@ -30,6 +30,26 @@ fn read_published(change: impl FnOnce(&mut Published)) -> Result<IdpMetadata, Me
 }
 
 #[test]
+fn a_stored_certificate_says_what_reading_it_again_would_say() {
+    let fresh = |kind| {
+        TrustedCertificate::from_text(&shared(kind, "idp.acme.example").unwrap().certificate_base64().unwrap()).unwrap()
+    };
+    for kind in [KeyKind::Rsa2048, KeyKind::P256, KeyKind::P384, KeyKind::P521, KeyKind::Ed25519] {
+        let read = fresh(kind);
+        let told = |one: &TrustedCertificate| {
+            let dates = (one.not_before(), one.not_after());
+            (one.der().to_vec(), one.fingerprint_sha256().to_owned(), dates, one.subject().to_owned(), one.key_kind())
+        };
+        let stored = serde_json::to_value(&read).unwrap();
+        let bare = serde_json::Value::String(read.to_base64());
+        for form in [stored, bare] {
+            let again: TrustedCertificate = serde_json::from_value(form).unwrap();
+            assert_eq!(told(&again), told(&read));
+        }
+    }
+}
+
+#[test]
 fn a_complete_description_is_read_and_survives_storage() {
     let until = DateTime::<Utc>::from_timestamp(now().timestamp() + 90 * 86_400, 0).unwrap();
     let metadata = read_published(|m| {

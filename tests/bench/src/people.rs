@@ -27,7 +27,7 @@ pub fn email(person: u64) -> String {
 
 fn attributes(person: u64) -> Vec<Attribute> {
     let group = |name: &str| format!("cn={name},ou=groups,dc=bench");
-    let groups = ["learning", "sales", "sales-emea", "all-employees", "office-geneva", "vpn-users"];
+    let groups = ["learning", "sales"];
     let one = |name: &str, value: String| Attribute::new(name, [value]);
     vec![
         one("email", email(person)),
