@@ -285,7 +285,8 @@ async fn reread(
     code: &'static str,
     now: DateTime<Utc>,
 ) -> Result<Option<Arc<ConnectionFacts>>, Stop> {
-    if code != "login.saml.signature" || !connections::refresh_soon(app, connection, now).await? {
+    let is_unknown_key = matches!(code, "login.saml.signature" | "login.saml.key_kind");
+    if !is_unknown_key || !connections::refresh_soon(app, connection, now).await? {
         return Ok(None);
     }
     let fresh = fresh(app, connection).await?;

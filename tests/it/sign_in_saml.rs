@@ -1,5 +1,6 @@
 //! Whole SAML sign-ins over HTTP: from the start URL to the dashboard, and what refuses them.
 
+use idp_fixtures::sign::{DataEncryption, KeyTransport};
 use serde_json::json;
 
 use crate::support::{App, SamlScene};
@@ -88,4 +89,52 @@ async fn a_mapping_that_yields_nothing_lets_nobody_in_and_leaves_nothing() {
     );
     assert_eq!(attempt["reference"], page.reference());
     assert_eq!(scene.learners().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signed_request_travels_by_redirect_and_by_post_and_the_idp_verifies_it() {
+    for binding in ["redirect", "post"] {
+        let settings = json!({ "saml": { "sign_requests": true, "binding": binding, "force_authn": true } });
+        let scene = SamlScene::with(App::start().await, settings, json!({})).await;
+        scene.idp.behave(|behaviour| behaviour.require_signed_requests = true);
+        let browser = scene.app.browser();
+        let start = browser.open(scene.start_url()).await;
+        let login = match binding {
+            "redirect" => browser.follow_all(start).await,
+            _ => browser.submit(&start.form_with("SAMLRequest")).await,
+        }
+        .expect(200);
+        let mut form = login.form_with("username");
+        form.fields.retain(|field| field.0 != "username");
+        form.fields.push(("username".into(), "ada".into()));
+        let answer = browser.submit(&form).await;
+        let answer = browser.follow_all(answer).await.expect(200);
+        let again = browser.submit(&answer.form_with("SAMLResponse")).await.expect(200);
+        browser.submit(&again.form_with("reposted")).await.expect(303);
+        assert_eq!(scene.learners().await, 1, "{binding}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encrypted_assertion_is_opened_with_the_connections_own_key() {
+    let scene = SamlScene::start().await;
+    for data in [DataEncryption::Aes256Gcm, DataEncryption::Aes128Gcm] {
+        scene.idp.behave(|behaviour| behaviour.encrypt = Some((data, KeyTransport::OaepMgf1p)));
+        scene.sign_in(&scene.app.browser(), "ada").await.expect(303);
+    }
+    // CBC without an outer signature is an oracle: only by the connection's flag.
+    scene.idp.behave(|behaviour| behaviour.encrypt = Some((DataEncryption::Aes256Cbc, KeyTransport::OaepMgf1p)));
+    scene.sign_in(&scene.app.browser(), "ada").await.expect(403);
+    let path = format!("/api/v1/clients/acme/connections/{}", scene.connection);
+    scene.operator.patch(&path, json!({ "saml": { "allow_cbc_unsigned_response": true } })).await.ok();
+    scene.sign_in(&scene.app.browser(), "ada").await.expect(303);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_key_of_the_idp_is_read_when_it_is_met() {
+    let scene = SamlScene::start().await;
+    scene.sign_in(&scene.app.browser(), "ada").await.expect(303);
+    scene.idp.replace_key(idp_fixtures::sign::shared(idp_fixtures::sign::KeyKind::P256, "rolled over").unwrap());
+    scene.sign_in(&scene.app.browser(), "ada").await.expect(303);
+    assert_eq!(scene.learners().await, 1);
 }
