@@ -2,8 +2,8 @@
 //!
 //! | step | where |
 //! |---|---|
-//! | `GET /{client}/login/{connection}` | `pages/protocol.rs` → [`begin`]: the request, and the attempt in Redis |
-//! | the identity provider answers | `pages/protocol.rs` → [`attempt`]: taken once, by the browser that began it |
+//! | `GET /{client}/login/{connection}` | `pages/start.rs` → [`begin`]: the request, and the attempt in Redis |
+//! | the identity provider answers | `pages/{saml,oidc}.rs` → [`attempt`]: taken once, by the browser that began it |
 //! | verify | [`complete`] → `saml` or `oidc` → [`identity::VerifiedIdentity`], which only those two can make |
 //! | plan | [`plan`]: pure; what becomes of the learner and their access, and why |
 //! | write | `scene.rs`, [`finish`], `enroll.rs`: one transaction, or, with nothing changed, the grouped records of [`record`] |

@@ -78,6 +78,38 @@ async fn a_connection_that_was_disabled_while_the_learner_was_away_is_refused() 
     assert_eq!(scene.last_attempt().await["code"], "login.connection.closed");
 }
 
+/// The attempt that the reference on a page leads to.
+async fn found_by_reference(scene: &SamlScene, page: &crate::support::Page) -> serde_json::Value {
+    let path = format!("/api/v1/clients/acme/attempts?reference={}", page.reference());
+    let list = scene.operator.get(&path).await.ok();
+    assert_eq!(list["items"].as_array().unwrap().len(), 1, "{list}");
+    list["items"][0].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_refused_at_its_start_is_found_by_the_reference_on_its_page() {
+    let scene = SamlScene::start().await;
+    let path = format!("/api/v1/clients/acme/connections/{}", scene.connection);
+    scene.operator.patch(&path, json!({ "status": "disabled" })).await.ok();
+    let page = scene.app.browser().open(scene.start_url()).await.expect(403);
+    assert!(page.says(&page.reference()), "{}", page.text());
+    assert_eq!(found_by_reference(&scene, &page).await["code"], "login.connection.closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_without_a_readable_response_is_found_by_the_reference_on_its_page() {
+    let scene = SamlScene::start().await;
+    let browser = scene.app.browser();
+    scene.to_idp(&browser, "ada").await;
+    let origin = scene.app.origin().to_owned();
+    for (fields, code) in
+        [(vec![("RelayState", "x")], "login.malformed"), (vec![("SAMLResponse", "no base64!")], "login.saml.base64")]
+    {
+        let page = browser.post_from(&origin, scene.acs_url(), &fields).await.expect(403);
+        assert_eq!(found_by_reference(&scene, &page).await["code"], code);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mapping_that_yields_nothing_lets_nobody_in_and_leaves_nothing() {
     let scene = SamlScene::with(App::start().await, json!({}), json!({ "fallback": null })).await;

@@ -5,19 +5,26 @@
 //! | `GET /{client}` | `landing.rs` |
 //! | `GET,POST /{client}/login` | `by_email.rs` |
 //! | `GET,POST /{client}/logout` | `logout.rs` |
+//! | `GET /{client}/login/{connection}` | `start.rs` |
+//! | `POST /saml/{connection}/acs`, `POST /{client}/login/{connection}/continue` | `saml.rs` |
+//! | `GET,POST /oidc/{connection}/callback` | `oidc.rs` |
+//! | what these have in common | `arrival.rs` |
 //! | a refused sign-in, the question before an unsolicited one | `refusal.rs`, `confirm.rs` |
 
 use axum::Router;
 
 use crate::app::App;
 
+mod arrival;
 pub mod by_email;
 pub mod confirm;
 pub mod landing;
 pub mod logout;
-pub mod protocol;
+mod oidc;
 pub mod published;
 pub mod refusal;
+mod saml;
+mod start;
 
 /// The learner's own pages, and the protocol's addresses.
 pub fn routes() -> Router<App> {
@@ -25,6 +32,8 @@ pub fn routes() -> Router<App> {
         .merge(landing::routes())
         .merge(by_email::routes())
         .merge(logout::routes())
-        .merge(protocol::routes())
+        .merge(start::routes())
+        .merge(saml::routes())
+        .merge(oidc::routes())
         .merge(published::routes())
 }

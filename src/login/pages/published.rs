@@ -8,7 +8,7 @@ use axum::{
     routing::get,
 };
 
-use super::protocol::find;
+use super::arrival::find;
 use crate::{app::App, connections, http::Problem, ids::ConnectionId, login::sp};
 
 /// `GET /saml/{connection}/metadata` and `GET /oidc/{connection}/jwks`.

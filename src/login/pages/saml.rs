@@ -1,0 +1,182 @@
+//! Where SAML identity providers answer, asked or not, and the learner's yes to an answer that nobody asked for.
+
+use std::sync::Arc;
+
+use axum::{
+    Form, Router,
+    extract::{Path, State},
+    http::header,
+    routing::post,
+};
+use serde::Deserialize;
+
+use super::{
+    arrival::{Answer, Asked, admitted, arrive, client_of, find, landed, stopped, unmatched},
+    refusal,
+    start::depart,
+};
+use crate::{
+    app::App,
+    connections::IdpInitiated,
+    http::{
+        Problem, csrf, limits,
+        page::{self, Field},
+    },
+    login::{
+        attempt::{self, BrowserKey, Pending},
+        complete::{self, Return, SamlCourse},
+        reason::Reason,
+        return_to, saml,
+    },
+};
+
+/// Marks a form that our own page posted again.
+pub(super) const REPOSTED: &str = "reposted";
+
+/// The assertion consumer, and the yes.
+pub fn routes() -> Router<App> {
+    Router::new()
+        .route("/saml/{connection}/acs", post(saml_acs))
+        .route("/{client}/login/{connection}/continue", post(proceed))
+}
+
+#[derive(Deserialize)]
+struct SamlForm {
+    #[serde(rename = "SAMLResponse")]
+    response: Option<String>,
+    #[serde(rename = "RelayState")]
+    relay_state: Option<String>,
+    #[serde(default)]
+    reposted: Option<String>,
+}
+
+async fn saml_acs(State(app): State<App>, Path(id): Path<String>, asked: Asked, Form(form): Form<SamlForm>) -> Answer {
+    let connection = find(&app, &id).await?;
+    if connection.saml.is_none() {
+        return Err(Problem::not_found());
+    }
+    let browser = BrowserKey::read(&app, &asked.headers);
+    let relay_state = form.relay_state.unwrap_or_default();
+    let Some(value) = form.response else {
+        limits::sign_in(&app, asked.address, connection.client_id).await?;
+        return unmatched(&app, connection, &asked, Reason::malformed("The form holds no SAMLResponse.")).await;
+    };
+    // A post from the IdP's site comes without our SameSite=Lax cookie; the same post from our own page brings it.
+    // Nothing is taken before.
+    if browser.is_none() && !(form.reposted.is_some() && csrf::is_same_origin(&app, &asked.headers)) {
+        limits::sign_in(&app, asked.address, connection.client_id).await?;
+        let fields = [("SAMLResponse", value.as_str()), ("RelayState", &relay_state), (REPOSTED, "1")];
+        return Ok(page::repost(&app, &format!("/saml/{id}/acs"), &fields.map(|(name, value)| Field { name, value })));
+    }
+    let response = match saml::decode_form_value(&value) {
+        Ok(response) => response,
+        Err(error) => {
+            limits::sign_in(&app, asked.address, connection.client_id).await?;
+            let reason = Reason::protocol(error.code(), error.fix_side(), error.to_string());
+            return unmatched(&app, connection, &asked, reason).await;
+        }
+    };
+    let attempt = admitted(&app, &asked, &connection, browser.as_ref(), &relay_state).await?;
+    let arrival = arrive(&app, connection, &asked);
+    match attempt {
+        Some(attempt) => {
+            let done = complete::saml(&app, arrival.clone(), SamlCourse::Asked(attempt), response).await;
+            landed(&app, &arrival.connection, &asked.reference, done).await
+        }
+        None if saml::answers_a_request(&response) => {
+            let reason = if browser.is_none() { Reason::no_cookie() } else { Reason::attempt_unknown() };
+            let done = complete::unmatched(&app, &arrival, reason).await;
+            landed(&app, &arrival.connection, &asked.reference, done).await
+        }
+        None => unsolicited(&app, arrival, &asked, &relay_state, response, browser).await,
+    }
+}
+
+/// A response that nobody asked for: refused, dropped for a request of our own, or held until the learner says yes.
+async fn unsolicited(
+    app: &App,
+    arrival: Return,
+    asked: &Asked,
+    relay_state: &str,
+    response: Vec<u8>,
+    browser: Option<BrowserKey>,
+) -> Answer {
+    let client = client_of(app, &arrival.connection).await?;
+    let deep_link = return_to::checked(&client.slug, Some(relay_state));
+    match arrival.connection.idp_initiated {
+        IdpInitiated::Off => {
+            let done = complete::unmatched(app, &arrival, Reason::unsolicited()).await;
+            landed(app, &arrival.connection, &asked.reference, done).await
+        }
+        IdpInitiated::Restart => depart(app, &client, arrival.connection, asked, deep_link, None).await,
+        IdpInitiated::Accept => {
+            let response: Arc<[u8]> = response.into();
+            let identity = match complete::look_at_saml(app, &arrival, response.clone()).await {
+                Ok(identity) => identity,
+                Err(stop) => return stopped(&client, stop, &asked.reference),
+            };
+            let (browser, cookie) = match browser {
+                Some(browser) => (browser, None),
+                None => {
+                    let (browser, cookie) = BrowserKey::fresh(app);
+                    (browser, Some(cookie))
+                }
+            };
+            let handle = app.entropy.token();
+            let pending = Pending {
+                connection: arrival.connection.id,
+                received_at: arrival.now,
+                response: response.to_vec(),
+                return_to: deep_link,
+            };
+            attempt::hold(app, client.id, &browser, &handle, &pending).await?;
+            let mut page = refusal::confirm(&client, &arrival.connection, &identity, &handle);
+            if let Some(cookie) = cookie {
+                page.headers_mut().append(header::SET_COOKIE, cookie);
+            }
+            Ok(page)
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct ContinueForm {
+    handle: String,
+}
+
+/// The learner's yes to an unsolicited sign-in.
+async fn proceed(
+    State(app): State<App>,
+    Path((slug, id)): Path<(String, String)>,
+    asked: Asked,
+    Form(form): Form<ContinueForm>,
+) -> Answer {
+    let client = app.clients.by_slug(&app.db, &slug).await?.ok_or_else(Problem::not_found)?;
+    let connection = find(&app, &id).await?;
+    if connection.client_id != client.id || !csrf::is_same_origin(&app, &asked.headers) {
+        return Err(Problem::not_found());
+    }
+    limits::sign_in(&app, asked.address, client.id).await?;
+    let pending = match BrowserKey::read(&app, &asked.headers) {
+        Some(browser) => attempt::release(&app, client.id, &browser, &form.handle).await?,
+        None => None,
+    };
+    let arrival = arrive(&app, connection, &asked);
+    let done = match pending.filter(|pending| pending.connection == arrival.connection.id) {
+        None => complete::unmatched(&app, &arrival, Reason::attempt_unknown()).await,
+        Some(pending) if arrival.connection.idp_initiated != IdpInitiated::Accept => {
+            drop(pending);
+            complete::unmatched(&app, &arrival, Reason::unsolicited()).await
+        }
+        Some(pending) => {
+            complete::saml(
+                &app,
+                arrival.clone(),
+                SamlCourse::Unasked { return_to: pending.return_to, received_at: pending.received_at },
+                pending.response,
+            )
+            .await
+        }
+    };
+    landed(&app, &arrival.connection, &asked.reference, done).await
+}
