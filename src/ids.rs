@@ -97,6 +97,8 @@ ids! {
     TokenId = "tok";
     /// A content item.
     ContentId = "cnt";
+    /// A bulk import.
+    ImportId = "imp";
     /// A key pair of ours for one connection.
     KeyId = "key";
 }

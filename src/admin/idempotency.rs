@@ -49,6 +49,12 @@ pub struct Reply {
 }
 
 impl Once {
+    /// The same for a body that was read as a stream: its hash is known only at its end.
+    #[must_use]
+    pub fn of_stream(self, body_hash: [u8; 32]) -> Self {
+        Self { body_hash, ..self }
+    }
+
     /// Takes the key inside the transaction of the change.
     pub async fn claim(&self, conn: &mut PgConnection, token: TokenId, now: DateTime<Utc>) -> Result<Claim, Problem> {
         let Some(key) = &self.key else { return Ok(Claim::Fresh(Ticket(None))) };

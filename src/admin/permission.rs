@@ -76,6 +76,10 @@ permissions! {
     ContentRead = "content:read";
     /// Make and change content items.
     ContentWrite = "content:write";
+    /// See imports and what became of their rows.
+    ImportsRead = "imports:read";
+    /// Upload, confirm and undo imports.
+    ImportsWrite = "imports:write";
     /// Read the audit trail.
     EventsRead = "events:read";
     /// See tokens, never their secrets.
