@@ -5,12 +5,26 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
+use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
 use metrics_exporter_prometheus::PrometheusHandle;
-use sqlx::{PgPool, Postgres, Transaction, pool::PoolConnection};
+use sqlx::{PgConnection, PgPool, Postgres, Transaction, pool::PoolConnection};
 
 use crate::{
-    cache::Cache, clients, clock::Clock, config::Settings, connections, crypto::Sealer, db, entropy::Entropy,
-    fault::Fault, login::record::Recorder, outbound::Outbound, work::Bounded,
+    cache::Cache,
+    clients,
+    clock::Clock,
+    config::Settings,
+    connections,
+    crypto::Sealer,
+    db,
+    entropy::Entropy,
+    fault::Fault,
+    ids::ClientId,
+    login::record::Recorder,
+    mail::{self, MailOutcome},
+    outbound::Outbound,
+    work::Bounded,
 };
 
 /// Cheap to clone; the same for every request of the process.
@@ -33,6 +47,8 @@ pub struct Parts {
     /// Where XML signatures are verified.
     pub verify: Bounded,
     pub recorder: Recorder,
+    /// Who is told what became of a mail.
+    pub mail_listener: mail::Listener,
     pub metrics: PrometheusHandle,
     /// Set when the process was asked to stop: it finishes what it has and takes no more.
     pub draining: AtomicBool,
@@ -60,6 +76,7 @@ impl App {
             key_sets: connections::jwks::KeySets::default(),
             verify,
             recorder,
+            mail_listener: mail_heard,
             metrics,
             draining: AtomicBool::new(false),
         })))
@@ -87,4 +104,16 @@ impl Deref for App {
     fn deref(&self) -> &Parts {
         &self.0
     }
+}
+
+/// Tells each domain what became of a mail about something of its own.
+fn mail_heard<'a>(
+    _conn: &'a mut PgConnection,
+    _entropy: &'a Entropy,
+    _client: ClientId,
+    _about: &'a str,
+    _outcome: MailOutcome,
+    _now: DateTime<Utc>,
+) -> BoxFuture<'a, Result<(), Fault>> {
+    Box::pin(async { Ok(()) })
 }

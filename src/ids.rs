@@ -101,6 +101,8 @@ ids! {
     ImportId = "imp";
     /// A key pair of ours for one connection.
     KeyId = "key";
+    /// A mail in the outbox.
+    MailId = "mal";
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ pub mod claims;
 pub mod admin;
 // Domains.
 pub mod clients;
+pub mod mail;
 pub mod connections;
 pub mod learners;
 pub mod access;

@@ -80,6 +80,10 @@ permissions! {
     ImportsRead = "imports:read";
     /// Upload, confirm and undo imports.
     ImportsWrite = "imports:write";
+    /// See mails and what became of them, never their links.
+    MailRead = "mail:read";
+    /// Send mails again, and report bounces.
+    MailWrite = "mail:write";
     /// Read the audit trail.
     EventsRead = "events:read";
     /// See tokens, never their secrets.

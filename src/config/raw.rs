@@ -22,6 +22,7 @@ pub struct Raw {
     pub secrets: Secrets,
     pub outbound: Outbound,
     pub login: Login,
+    pub mail: Mail,
     pub limits: Limits,
     pub logs: Logs,
 }
@@ -80,6 +81,19 @@ pub struct Login {
     pub verify_threads: usize,
     pub verify_queue: usize,
     pub claims_days: u32,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mail {
+    pub url: SecretString,
+    pub ca_file: Option<String>,
+    pub from: Option<String>,
+    pub hello_name: Option<String>,
+    pub connections: usize,
+    pub timeout_s: u64,
+    pub max_attempts: i32,
+    pub keep_days: u32,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::raw::Raw;
+use super::{MailSettings, raw::Raw};
 
 /// What is wrong with the configuration, in words for the operator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -114,11 +114,12 @@ pub struct Settings {
     pub sealing_keys: Vec<SecretString>,
     pub outbound: OutboundSettings,
     pub login: LoginSettings,
+    pub mail: MailSettings,
     pub limits: LimitSettings,
     pub logs: LogSettings,
 }
 
-fn invalid(key: &'static str, problem: impl Into<String>) -> ConfigError {
+pub(super) fn invalid(key: &'static str, problem: impl Into<String>) -> ConfigError {
     ConfigError::Invalid { key, problem: problem.into() }
 }
 
@@ -222,8 +223,10 @@ impl TryFrom<Raw> for Settings {
         crate::crypto::Sealer::new(&raw.secrets.sealing_keys).map_err(|error| {
             invalid("secrets.sealing_keys", format!("{error} (make one with: echo \"1:$(openssl rand -base64 32)\")"))
         })?;
+        let server = server(&raw)?;
         Ok(Self {
-            server: server(&raw)?,
+            mail: MailSettings::read(&raw.mail, &server)?,
+            server,
             database: DatabaseSettings {
                 migrate_url: raw.database.migrate_url.clone().unwrap_or_else(|| raw.database.url.clone()),
                 url: raw.database.url,

@@ -18,6 +18,7 @@ const ORDER: &[&[&str]] = &[
     &["audit", "claims"],
     &["admin"],
     &["clients"],
+    &["mail"],
     &["connections"],
     &["learners"],
     &["access"],
