@@ -53,12 +53,47 @@ if wait > 0 then return wait end
 redis.call('SET', KEYS[1], string.format('%.0f', arrival + interval), 'PX', math.ceil(window / 1000))
 return 0";
 
+/// How tries are slowed: the first few are free, then each failure doubles the wait for the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slowing {
+    /// Tries that may fail before anybody waits.
+    pub free: u32,
+    /// The first wait.
+    pub first: Duration,
+    /// The longest wait.
+    pub most: Duration,
+    /// Failures are forgotten after so long without one.
+    pub memory: Duration,
+}
+
+// A try is counted before its outcome is known, so that tries sent at once are all counted; one that goes well is taken back.
+const TRY: &str = r"
+local now = redis.call('TIME')
+now = now[1] * 1000000 + now[2]
+local held = redis.call('HMGET', KEYS[1], 'tries', 'opens')
+local tries = tonumber(held[1] or 0) + 1
+local opens = tonumber(held[2] or 0)
+if opens > now then return opens - now end
+local over = tries - tonumber(ARGV[1])
+local wait = 0
+if over > 0 then wait = math.min(tonumber(ARGV[3]), tonumber(ARGV[2]) * 2 ^ math.min(over - 1, 40)) end
+redis.call('HSET', KEYS[1], 'tries', tries, 'opens', string.format('%.0f', now + wait))
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+return 0";
+
+const TAKE_BACK: &str = r"
+local tries = tonumber(redis.call('HGET', KEYS[1], 'tries') or 0)
+if tries <= 1 then return redis.call('DEL', KEYS[1]) end
+return redis.call('HSET', KEYS[1], 'tries', tries - 1, 'opens', 0)";
+
 /// A handle on Redis; cheap to clone. Commands issued together share one round trip.
 #[derive(Clone)]
 pub struct Cache {
     connection: ConnectionManager,
     prefix: String,
     allow: Script,
+    count_try: Script,
+    take_back: Script,
 }
 
 impl Cache {
@@ -72,7 +107,13 @@ impl Cache {
             .set_max_delay(Duration::from_millis(200));
         let client = redis::Client::open(settings.url.expose_secret())?;
         let connection = ConnectionManager::new_lazy_with_config(client, config)?;
-        Ok(Self { connection, prefix: settings.key_prefix.clone(), allow: Script::new(ALLOW) })
+        Ok(Self {
+            connection,
+            prefix: settings.key_prefix.clone(),
+            allow: Script::new(ALLOW),
+            count_try: Script::new(TRY),
+            take_back: Script::new(TAKE_BACK),
+        })
     }
 
     fn name(&self, key: &Key) -> String {
@@ -165,6 +206,29 @@ impl Cache {
             .invoke_async(&mut self.connection.clone())
             .await?;
         Ok(if wait == 0 { Allowance::Allowed } else { Allowance::RetryAfter(Duration::from_micros(wait)) })
+    }
+}
+
+impl Cache {
+    /// Counts one try under `key`, unless an earlier failure still makes the next one wait.
+    pub async fn count_try(&self, key: &Key, slowing: Slowing) -> Result<Allowance, CacheError> {
+        let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+        let wait: u64 = self
+            .count_try
+            .key(self.name(key))
+            .arg(slowing.free)
+            .arg(micros(slowing.first))
+            .arg(micros(slowing.most))
+            .arg(millis(slowing.memory))
+            .invoke_async(&mut self.connection.clone())
+            .await?;
+        Ok(if wait == 0 { Allowance::Allowed } else { Allowance::RetryAfter(Duration::from_micros(wait)) })
+    }
+
+    /// Takes one counted try back: it went well.
+    pub async fn take_back_try(&self, key: &Key) -> Result<(), CacheError> {
+        self.take_back.key(self.name(key)).invoke_async::<i64>(&mut self.connection.clone()).await?;
+        Ok(())
     }
 }
 

@@ -40,6 +40,8 @@ pub struct ClientFacts {
     pub time_zone: chrono_tz::Tz,
     pub password_login: bool,
     pub sso_required: bool,
+    /// Whether access from a code begins only once the address is proved.
+    pub verify_email_first: bool,
     pub email_domains: Vec<EmailDomain>,
     pub sublicenses: Vec<SublicenseFacts>,
     pub version: i64,
@@ -78,6 +80,11 @@ impl ClientFacts {
         self.status == ClientStatus::Active && self.license_ends_at.is_none_or(|end| now < end)
     }
 
+    /// Whether people may sign in with a password.
+    pub const fn allows_passwords(&self) -> bool {
+        self.password_login && !self.sso_required
+    }
+
     fn read(id: ClientId, row: FactsRow) -> Result<Self, Fault> {
         let stored: Vec<StoredSublicense> = serde_json::from_value(row.sublicenses)?;
         let seconds = |count: i32| Duration::from_secs(u64::try_from(count).unwrap_or(0));
@@ -106,6 +113,7 @@ impl ClientFacts {
             time_zone: row.time_zone.parse().unwrap_or(chrono_tz::UTC),
             password_login: row.password_login,
             sso_required: row.sso_required,
+            verify_email_first: row.verify_email_first,
             email_domains: row.email_domains,
             sublicenses: stored.into_iter().map(sublicense).collect(),
             version: row.version,

@@ -1,12 +1,18 @@
 //! How a client's facts become the brand that its pages wear, and the page of a client that is closed.
 
+use std::sync::Arc;
+
 use axum::{http::StatusCode, response::Response};
 
 use super::{ClientFacts, ClientStatus, Color};
-use crate::http::{
-    page::{self, AdvicePage, Brand},
-    text,
-    theme::Theme,
+use crate::{
+    app::App,
+    http::{
+        Problem,
+        page::{self, AdvicePage, Brand},
+        text,
+        theme::Theme,
+    },
 };
 
 impl<'a> Brand<'a> {
@@ -31,6 +37,12 @@ impl<'a> Brand<'a> {
             support_email: branding.support_email.as_deref(),
         }
     }
+}
+
+/// The client of a path, or the page that says that it is closed. A client that never was is a 404.
+pub async fn open(app: &App, slug: &str) -> Result<Result<Arc<ClientFacts>, Response>, Problem> {
+    let client = app.clients.by_slug(&app.db, slug).await?.ok_or_else(Problem::not_found)?;
+    if client.is_live(app.clock.now()) { Ok(Ok(client)) } else { Ok(Err(closed(&client))) }
 }
 
 /// Tells that a client's people are not let in now, and why.

@@ -339,6 +339,7 @@ pub(super) struct FactsRow {
     pub time_zone: String,
     pub password_login: bool,
     pub sso_required: bool,
+    pub verify_email_first: bool,
     pub email_domains: Vec<EmailDomain>,
     pub sublicenses: Value,
     pub version: i64,
@@ -348,7 +349,8 @@ pub(super) struct FactsRow {
 pub(super) async fn facts(conn: &mut PgConnection, client: ClientId) -> Result<Option<FactsRow>, Fault> {
     let row = sqlx::query!(
         r#"select s.slug, c.name, c.status, c.license_ends_at, c.seat_limit, c.branding, c.session_idle_s,
-                  c.session_absolute_s, c.default_locale, c.time_zone, c.password_login, c.sso_required, c.version,
+                  c.session_absolute_s, c.default_locale, c.time_zone, c.password_login, c.sso_required,
+                  c.verify_email_first, c.version,
                   (select coalesce(jsonb_agg(jsonb_build_object('domain', d.domain, 'verified_at', d.verified_at,
                       'by', d.verified_by) order by d.domain), '[]')
                    from email_domains d where d.client_id = c.id) as "email_domains!",
@@ -375,6 +377,7 @@ pub(super) async fn facts(conn: &mut PgConnection, client: ClientId) -> Result<O
         time_zone: row.time_zone,
         password_login: row.password_login,
         sso_required: row.sso_required,
+        verify_email_first: row.verify_email_first,
         email_domains: serde_json::from_value(row.email_domains)?,
         sublicenses: row.sublicenses,
         version: row.version,

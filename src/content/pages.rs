@@ -84,7 +84,8 @@ async fn dashboard(
     let now = app.clock.now();
     // May be old: what is shown is asked for again by the version that the query below tells.
     let met = app.clients.met(&app.db, &slug).await?.ok_or_else(Problem::not_found)?;
-    let to_sign_in = || Redirect::to(&format!("/{}", met.slug)).into_response();
+    let landing = format!("/{}", met.slug);
+    let to_sign_in = || Redirect::to(&landing).into_response();
     let Some(session) = cookie.session(&app, met.id, met.session_idle, now).await? else {
         return Ok(to_sign_in());
     };
@@ -98,6 +99,9 @@ async fn dashboard(
     } else {
         app.clients.at_version(&app.db, met.id, home.client_version).await?
     };
+    if session.connection.is_none() && !client.allows_passwords() {
+        return Ok(to_sign_in());
+    }
     Ok(if client.is_live(now) { show(&client, home, now) } else { clients::pages::closed(&client) })
 }
 

@@ -8,6 +8,7 @@
 //! | `limits.rs` | rates per address and per client |
 //! | `cookies.rs` | the few cookies, each with the strictest attributes that work |
 //! | `csrf.rs` | refusal of form posts from other sites |
+//! | `return_to.rs` | where a learner goes after signing in: a path of the same client |
 //! | `paging.rs` | `limit`, `cursor` and `next_cursor` |
 //! | `limits.rs` | rates of sign-ins per address and per client |
 //! | `page.rs` | what every page shares: brand, rendering, neutral pages, forms that send themselves on |
@@ -26,6 +27,7 @@ pub mod page;
 pub mod paging;
 pub mod problem;
 pub mod reference;
+pub mod return_to;
 pub mod text;
 pub mod theme;
 

@@ -8,7 +8,7 @@
 //! | plan | [`plan`]: pure; what becomes of the learner and their access, and why |
 //! | write | `scene.rs`, [`finish`], `enroll.rs`: one transaction, or, with nothing changed, the grouped records of [`record`] |
 //! | dry run | [`evaluate`]: all of it but the protocol, rolled back |
-//! | let in | [`complete`]: the session, then the redirect to the checked [`return_to`] |
+//! | let in | [`complete`]: the session, then the redirect to the checked `http::return_to` |
 //!
 //! Invariants: nothing is taken without the browser's cookie; the connection's status is read from PostgreSQL with the
 //! identity at every return; commit, then session, then reply; every end leaves one attempt with each check and, when
@@ -30,10 +30,11 @@ mod party;
 pub mod plan;
 pub mod reason;
 pub mod record;
-pub mod return_to;
 pub mod saml;
 mod scene;
 pub mod sp;
 mod store;
 mod store_attempts;
 pub mod trail;
+
+pub use crate::http::return_to;

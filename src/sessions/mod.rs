@@ -7,7 +7,8 @@
 //! | a handler asks for the session of its client | `scope.rs`: [`SessionCookie`], [`live`] |
 //!
 //! Invariants: only the hash of a token is stored; a session of an earlier epoch than the learner's row is dead, even
-//! where Redis could not be told; the idle and the absolute limit are both kept; without Redis nobody is let in.
+//! where Redis could not be told; a session that began without single sign-on is dead once the client turns passwords
+//! off or requires single sign-on; the idle and the absolute limit are both kept; without Redis nobody is let in.
 
 mod keep;
 mod model;
@@ -16,4 +17,4 @@ mod store;
 
 pub use keep::{Beginning, begin, end, end_all_of_learner, find};
 pub use model::{Session, SessionToken};
-pub use scope::{SessionCookie, live};
+pub use scope::{SessionCookie, live, set_cookie};

@@ -4,12 +4,12 @@ use std::{convert::Infallible, time::Duration};
 
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderMap, request::Parts},
+    http::{HeaderMap, HeaderValue, request::Parts},
 };
 use chrono::{DateTime, Utc};
 
 use super::{Session, SessionToken, keep, store};
-use crate::{app::App, fault::Fault, http::cookies, ids::ClientId};
+use crate::{app::App, clients::ClientFacts, fault::Fault, http::cookies, ids::ClientId};
 
 /// The headers that may carry a session; which client's is known only once the path is read.
 pub struct SessionCookie(HeaderMap);
@@ -44,7 +44,14 @@ impl<S: Sync> FromRequestParts<S> for SessionCookie {
     }
 }
 
-/// The session, when it is in Redis and the learner's row still agrees with it: same epoch, learner and client active.
+/// The `Set-Cookie` value that gives a session to the browser.
+pub fn set_cookie(app: &App, client: &ClientFacts, token: &SessionToken) -> HeaderValue {
+    let age = chrono::Duration::from_std(client.session_absolute).ok();
+    cookies::set(app, &cookies::session_name(client.id), token.expose(), age)
+}
+
+/// The session, when it is in Redis and the learner's row still agrees with it: same epoch, learner and client active,
+/// and the client still lets people in this way.
 pub async fn live(
     app: &App,
     cookie: &SessionCookie,
@@ -55,6 +62,6 @@ pub async fn live(
     let Some(session) = cookie.session(app, client, idle, now).await? else {
         return Ok(None);
     };
-    let epoch = store::live_epoch(&app.db, client, session.learner).await?;
+    let epoch = store::live_epoch(&app.db, client, session.learner, session.connection.is_some()).await?;
     Ok((epoch == Some(session.epoch)).then_some(session))
 }

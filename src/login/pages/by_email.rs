@@ -10,11 +10,11 @@ use axum::{
 };
 use serde::Deserialize;
 
-use super::landing::{Wanted, Way, address, open_client, start, ways};
+use super::landing::{Wanted, Way, address, start, ways};
 use crate::{
     app::App,
     claims::email_domain,
-    clients::ClientFacts,
+    clients::{self, ClientFacts},
     connections,
     http::{
         ClientAddress, Problem, assets, csrf, limits,
@@ -66,7 +66,7 @@ async fn form(
     Path(slug): Path<String>,
     Query(wanted): Query<Wanted>,
 ) -> Result<Response, Problem> {
-    let client = match open_client(&app, &slug).await? {
+    let client = match clients::pages::open(&app, &slug).await? {
         Ok(client) => client,
         Err(closed) => return Ok(closed),
     };
@@ -90,7 +90,7 @@ async fn route(
     headers: HeaderMap,
     Form(typed): Form<Typed>,
 ) -> Result<Response, Problem> {
-    let client = match open_client(&app, &slug).await? {
+    let client = match clients::pages::open(&app, &slug).await? {
         Ok(client) => client,
         Err(closed) => return Ok(closed),
     };

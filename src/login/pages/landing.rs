@@ -1,7 +1,5 @@
 //! A client's landing page: who this is, and the ways to sign in.
 
-use std::sync::Arc;
-
 use askama::Template;
 use axum::{
     Router,
@@ -61,8 +59,7 @@ async fn landing(
     Query(wanted): Query<Wanted>,
     cookie: SessionCookie,
 ) -> Result<Response, Problem> {
-    let client = open_client(&app, &slug).await?;
-    let client = match client {
+    let client = match clients::pages::open(&app, &slug).await? {
         Ok(client) => client,
         Err(closed) => return Ok(closed),
     };
@@ -74,12 +71,6 @@ async fn landing(
     let page =
         LandingPage { brand: Brand::of(&client), ways: &ways, by_email: &by_email, signed_in: session.is_some() };
     Ok(page::render(StatusCode::OK, &page))
-}
-
-/// The client of a path, or the page that says that it is closed. A client that never was is a 404.
-pub(super) async fn open_client(app: &App, slug: &str) -> Result<Result<Arc<ClientFacts>, Response>, Problem> {
-    let client = app.clients.by_slug(&app.db, slug).await?.ok_or_else(Problem::not_found)?;
-    if client.is_live(app.clock.now()) { Ok(Ok(client)) } else { Ok(Err(clients::pages::closed(&client))) }
 }
 
 /// Where each connection's sign-in starts.
