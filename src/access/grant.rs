@@ -1,16 +1,20 @@
 //! Writing what a sign-in changes: seats, grants, audit and outgoing events, inside the caller's transaction.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
-use serde_json::json;
 use sqlx::PgConnection;
 
 use super::{
-    seats::{self, Full},
-    store::{self, GrantKey},
+    entries::Told,
+    ledger::Ledger,
+    offer::{By, Ending},
+    seats::Full,
+    store::{GrantKey, GrantRow},
     sync::{Change, Plan, SIGN_IN},
 };
 use crate::{
-    audit::{self, Actor, NewEvent},
+    audit::Actor,
     entropy::Entropy,
     fault::Fault,
     ids::{ClientId, ConnectionId, LearnerId, SublicenseId},
@@ -45,66 +49,38 @@ pub async fn apply(
     plan: &Plan,
 ) -> Result<Applied, Fault> {
     let mut applied = Applied::default();
-    let source_ref = occasion.connection.to_string();
-    let key = |sublicense| GrantKey { learner: occasion.learner, sublicense, source: SIGN_IN, source_ref: &source_ref };
-    // One order for everybody: whoever locks several sublicenses' counters locks them in this order.
+    if plan.changes.is_empty() {
+        return Ok(applied);
+    }
+    let Occasion { client, learner, connection, reference, now } = *occasion;
+    let by = By { actor: Actor::Idp(connection), reference: Some(reference.to_owned()) };
+    let key = |sublicense| GrantKey { learner, sublicense, source: SIGN_IN, source_ref: connection.to_string() };
+    let named: BTreeSet<SublicenseId> = plan.changes.iter().map(Change::sublicense).collect();
+    let mut ledger = Ledger::open(conn, client, &[learner], &named.into_iter().collect::<Vec<_>>(), now).await?;
+    // What ends makes room for what begins.
     let mut changes: Vec<&Change> = plan.changes.iter().collect();
-    changes.sort_by_key(|change| match change {
-        Change::End { sublicense } => (0, *sublicense),
-        Change::Role { sublicense, .. } => (1, *sublicense),
-        Change::Begin { sublicense, .. } => (2, *sublicense),
-    });
+    changes.sort_by_key(|change| (!matches!(change, Change::End { .. }), change.sublicense()));
     for change in changes {
         match *change {
             Change::End { sublicense } => {
-                store::end_grant(conn, occasion.client, key(sublicense), "sync", occasion.now).await?;
-                tell(conn, entropy, occasion, "access.ended", sublicense, json!({ "reason": "sync" })).await?;
+                let source = Some((SIGN_IN, connection.to_string()));
+                ledger.end(&Ending { learner, sublicense: Some(sublicense), source, reason: "sync", by: by.clone() });
                 applied.ended.push(sublicense);
             }
             Change::Role { sublicense, role } => {
-                store::set_role(conn, occasion.client, key(sublicense), role).await?;
-                tell(conn, entropy, occasion, "access.role_changed", sublicense, json!({ "role": role })).await?;
+                let Some(held) = ledger.held_under(&key(sublicense)) else { continue };
+                let row = GrantRow { role, starts_at: held.starts_at, ends_at: held.ends_at };
+                ledger.put(key(sublicense), row, Told::Raised, &by);
             }
             Change::Begin { sublicense, role, ends_at } => {
-                match seats::take(conn, occasion.client, occasion.learner, sublicense, occasion.now).await? {
+                let row = GrantRow { role, starts_at: now, ends_at };
+                match ledger.place(key(sublicense), row, Told::Begun, &by) {
                     Err(full) => applied.full.push(full),
-                    Ok(()) => {
-                        store::upsert_grant(conn, occasion.client, key(sublicense), role, ends_at, occasion.now)
-                            .await?;
-                        let facts = json!({ "role": role, "ends_at": ends_at });
-                        tell(conn, entropy, occasion, "access.granted", sublicense, facts).await?;
-                        applied.begun.push(sublicense);
-                    }
+                    Ok(()) => applied.begun.push(sublicense),
                 }
             }
         }
     }
+    ledger.write(conn, entropy).await?;
     Ok(applied)
-}
-
-async fn tell(
-    conn: &mut PgConnection,
-    entropy: &Entropy,
-    occasion: &Occasion<'_>,
-    action: &'static str,
-    sublicense: SublicenseId,
-    mut facts: serde_json::Value,
-) -> Result<(), Fault> {
-    facts["learner"] = json!(occasion.learner);
-    facts["sublicense"] = json!(sublicense);
-    facts["source"] = json!("sso");
-    facts["source_ref"] = json!(occasion.connection);
-    let event = NewEvent {
-        client: Some(occasion.client),
-        at: occasion.now,
-        action,
-        actor: Actor::Idp(occasion.connection),
-        target: Some(occasion.learner.to_string()),
-        reason: None,
-        reference: Some(occasion.reference),
-        facts: facts.clone(),
-        values: None,
-    };
-    audit::record(conn, entropy, event).await?;
-    audit::announce(conn, entropy, occasion.client, action, facts, occasion.now).await
 }

@@ -3,21 +3,36 @@
 //! | step | where |
 //! |---|---|
 //! | what a learner holds now | `model.rs`: [`Grant`], [`effective_end`], [`current_access`] |
-//! | what a sign-in changes | `sync.rs`: [`plan`], pure |
-//! | writing it, with seats | `grant.rs`: [`apply`], inside the caller's transaction |
+//! | granting and ending, for one or for thousands | `ledger.rs`: [`Ledger`], [`Offer`], [`Answer`] |
+//! | what an offer adds to what is held, pure | `held.rs`; what is then written and told: `entries.rs` |
 //! | counting seats | `seats.rs` |
+//! | seats held for an open invite | `reservation.rs`: [`reserve`], [`release`] |
+//! | ending, and merging two records of one person | `end.rs`: [`end`], [`move_grants`] |
+//! | what a sign-in changes | `sync.rs`: [`plan`], pure; `grant.rs`: [`apply`] |
 //!
-//! Invariants: a limit is never exceeded, whatever the concurrency; `replace` removes only grants whose source is `sso`
+//! Invariants: a limit is never exceeded, whatever the concurrency: used and reserved seats together; locks are taken in
+//! one order (see `ledger.rs`), so that nobody waits in a circle; `replace` removes only grants whose source is `sso`
 //! of this connection; a block is never undone by an automatic source; the effective end of access is the earliest of
 //! the grant's, the sublicense's and the client's licence end, and is checked at use.
 
+mod end;
+mod entries;
 mod grant;
+mod held;
+mod ledger;
 mod model;
+mod offer;
+mod reservation;
 mod seats;
 mod store;
+mod store_seats;
 mod sync;
 
+pub use end::{end, move_grants};
 pub use grant::{Applied, Occasion, apply};
+pub use ledger::Ledger;
 pub use model::{Access, Grant, Source, SublicenseTerms, current_access, effective_end};
+pub use offer::{Answer, By, Ending, Offer};
+pub use reservation::{Reservation, release, release_many, reserve, reserve_many};
 pub use seats::Full;
 pub use sync::{Change, Plan, Skipped, Terms, plan};

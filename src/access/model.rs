@@ -6,11 +6,12 @@ use utoipa::ToSchema;
 
 use crate::{
     claims::Role,
+    fault::Fault,
     ids::{ConnectionId, SublicenseId},
 };
 
 /// What granted access.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     Sso,
@@ -20,6 +21,29 @@ pub enum Source {
     Admin,
     Import,
     Scim,
+}
+
+impl Source {
+    const ALL: [Self; 7] =
+        [Self::Sso, Self::RegistrationCode, Self::RedemptionCode, Self::Invite, Self::Admin, Self::Import, Self::Scim];
+
+    /// The word of the schema.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sso => "sso",
+            Self::RegistrationCode => "registration_code",
+            Self::RedemptionCode => "redemption_code",
+            Self::Invite => "invite",
+            Self::Admin => "admin",
+            Self::Import => "import",
+            Self::Scim => "scim",
+        }
+    }
+
+    pub(super) fn read(word: &str) -> Result<Self, Fault> {
+        let found = Self::ALL.into_iter().find(|source| source.as_str() == word);
+        found.ok_or_else(|| Fault::Corrupt(format!("`{word}` is no source of access")))
+    }
 }
 
 /// One reason why a learner may see a sublicense.

@@ -1,4 +1,4 @@
-//! SQL of grants, blocks and seats. Every statement leads with the client.
+//! SQL of grants and blocks. Every statement leads with the client.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -11,221 +11,161 @@ use crate::{
     ids::{ClientId, LearnerId, SublicenseId},
 };
 
-/// The limits that one grant must keep to.
-pub(super) struct SeatLimits {
-    pub client: Option<i32>,
-    pub sublicense: Option<i32>,
-}
-
-/// A counter, locked until the transaction ends.
-pub(super) struct Counter {
-    pub used: i32,
-    pub reserved: i32,
-}
-
-/// The word of a source in the schema.
-pub(super) const fn source_word(source: Source) -> &'static str {
-    match source {
-        Source::Sso => "sso",
-        Source::RegistrationCode => "registration_code",
-        Source::RedemptionCode => "redemption_code",
-        Source::Invite => "invite",
-        Source::Admin => "admin",
-        Source::Import => "import",
-        Source::Scim => "scim",
-    }
-}
-
 /// A grant's key within its client.
-#[derive(Clone, Copy)]
-pub(super) struct GrantKey<'a> {
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct GrantKey {
     pub learner: LearnerId,
     pub sublicense: SublicenseId,
     pub source: Source,
-    pub source_ref: &'a str,
+    pub source_ref: String,
 }
 
-/// The limits, held until the transaction ends: a limit that is set meanwhile waits, and then counts this grant too.
-pub(super) async fn seat_limits(
+/// A grant about to be written.
+#[derive(Debug, Clone)]
+pub(super) struct GrantRow {
+    pub role: Role,
+    pub starts_at: DateTime<Utc>,
+    pub ends_at: Option<DateTime<Utc>>,
+}
+
+/// Locks learners until the transaction ends, in the order of their ids; who of them is there, and whether suspended.
+pub(super) async fn lock_learners(
     conn: &mut PgConnection,
     client: ClientId,
-    sublicense: SublicenseId,
-) -> Result<SeatLimits, Fault> {
-    let row = sqlx::query!(
-        "select c.seat_limit as client_limit, s.seat_limit as sublicense_limit
-         from clients c join sublicenses s on s.client_id = c.id and s.id = $2 where c.id = $1 for share of c, s",
+    learners: &[LearnerId],
+) -> Result<Vec<(LearnerId, String)>, Fault> {
+    let ids: Vec<Uuid> = learners.iter().map(|id| id.uuid()).collect();
+    let rows = sqlx::query!(
+        "select id, status from learners where client_id = $1 and id = any($2) order by id for no key update",
         client.uuid(),
-        sublicense.uuid(),
+        &ids,
     )
-    .fetch_one(conn)
+    .fetch_all(conn)
     .await?;
-    Ok(SeatLimits { client: row.client_limit, sublicense: row.sublicense_limit })
+    Ok(rows.into_iter().map(|row| (row.id.into(), row.status)).collect())
 }
 
-fn scope_of(client: ClientId, sublicense: Option<SublicenseId>) -> Uuid {
-    sublicense.map_or(client.uuid(), SublicenseId::uuid)
+/// A grant that has not lapsed, as it is read.
+pub(super) struct HeldRow {
+    pub learner_id: Uuid,
+    pub sublicense_id: Uuid,
+    pub source: String,
+    pub source_ref: String,
+    pub role: String,
+    pub starts_at: DateTime<Utc>,
+    pub ends_at: Option<DateTime<Utc>>,
+    pub sublicense_ends_at: Option<DateTime<Utc>>,
 }
 
-/// Locks the counter; one that is not there yet begins at the truth.
-pub(super) async fn lock_counter(
+/// The grants of these learners that run or are yet to begin, of every sublicense.
+pub(super) async fn held(
     conn: &mut PgConnection,
     client: ClientId,
-    sublicense: Option<SublicenseId>,
+    learners: &[LearnerId],
     now: DateTime<Utc>,
-) -> Result<Counter, Fault> {
-    loop {
-        let found = sqlx::query_as!(
-            Counter,
-            "select used, reserved from seat_counters where client_id = $1 and scope_id = $2 for update",
-            client.uuid(),
-            scope_of(client, sublicense),
-        )
-        .fetch_optional(&mut *conn)
-        .await?;
-        if let Some(counter) = found {
-            return Ok(counter);
-        }
-        let used = count_seats(conn, client, sublicense, now).await?;
-        sqlx::query!(
-            "insert into seat_counters (client_id, scope_id, used) values ($1, $2, $3) on conflict do nothing",
-            client.uuid(),
-            scope_of(client, sublicense),
-            used,
-        )
-        .execute(&mut *conn)
-        .await?;
+) -> Result<Vec<HeldRow>, Fault> {
+    let ids: Vec<Uuid> = learners.iter().map(|id| id.uuid()).collect();
+    let rows = sqlx::query_as!(
+        HeldRow,
+        "select g.learner_id, g.sublicense_id, g.source, g.source_ref, g.role, g.starts_at, g.ends_at,
+                s.ends_at as sublicense_ends_at
+         from access_grants g join sublicenses s on s.client_id = g.client_id and s.id = g.sublicense_id
+         where g.client_id = $1 and g.learner_id = any($2) and (g.ends_at is null or g.ends_at > $3)",
+        client.uuid(),
+        &ids,
+        now,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows)
+}
+
+/// From which sublicenses an admin removed these learners.
+pub(super) async fn blocks(
+    conn: &mut PgConnection,
+    client: ClientId,
+    learners: &[LearnerId],
+) -> Result<Vec<(LearnerId, SublicenseId)>, Fault> {
+    let ids: Vec<Uuid> = learners.iter().map(|id| id.uuid()).collect();
+    let rows = sqlx::query!(
+        "select learner_id, sublicense_id from blocks where client_id = $1 and learner_id = any($2)",
+        client.uuid(),
+        &ids,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.learner_id.into(), row.sublicense_id.into())).collect())
+}
+
+/// Writes grants. One that had ended under the same key runs again from where it first began, unless it is to begin later.
+pub(super) async fn upsert_grants(
+    conn: &mut PgConnection,
+    client: ClientId,
+    grants: &[(&GrantKey, &GrantRow)],
+    now: DateTime<Utc>,
+) -> Result<(), Fault> {
+    if grants.is_empty() {
+        return Ok(());
     }
-}
-
-pub(super) async fn set_counter(
-    conn: &mut PgConnection,
-    client: ClientId,
-    sublicense: Option<SublicenseId>,
-    used: i32,
-) -> Result<(), Fault> {
-    sqlx::query!(
-        "update seat_counters set used = $3 where client_id = $1 and scope_id = $2",
-        client.uuid(),
-        scope_of(client, sublicense),
-        used,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Whether a running grant of the learner holds a seat in the scope already.
-pub(super) async fn holds_seat(
-    conn: &mut PgConnection,
-    client: ClientId,
-    sublicense: Option<SublicenseId>,
-    learner: LearnerId,
-    now: DateTime<Utc>,
-) -> Result<bool, Fault> {
-    let held = sqlx::query_scalar!(
-        r#"select exists (
-            select from access_grants g join sublicenses s on s.client_id = g.client_id and s.id = g.sublicense_id
-            where g.client_id = $1 and g.learner_id = $2 and ($3::uuid is null or g.sublicense_id = $3)
-              and (g.ends_at is null or g.ends_at > $4) and (s.ends_at is null or s.ends_at > $4)
-        ) as "held!""#,
-        client.uuid(),
-        learner.uuid(),
-        sublicense.map(SublicenseId::uuid),
-        now,
-    )
-    .fetch_one(conn)
-    .await?;
-    Ok(held)
-}
-
-/// How many learners hold a seat in the scope: lapsed grants do not count.
-pub(super) async fn count_seats(
-    conn: &mut PgConnection,
-    client: ClientId,
-    sublicense: Option<SublicenseId>,
-    now: DateTime<Utc>,
-) -> Result<i32, Fault> {
-    let count = sqlx::query_scalar!(
-        r#"select count(distinct g.learner_id)::int as "count!"
-           from access_grants g join sublicenses s on s.client_id = g.client_id and s.id = g.sublicense_id
-           where g.client_id = $1 and ($2::uuid is null or g.sublicense_id = $2)
-             and (g.ends_at is null or g.ends_at > $3) and (s.ends_at is null or s.ends_at > $3)"#,
-        client.uuid(),
-        sublicense.map(SublicenseId::uuid),
-        now,
-    )
-    .fetch_one(conn)
-    .await?;
-    Ok(count)
-}
-
-/// Writes a grant; one that had ended under the same key runs again, from where it first began.
-pub(super) async fn upsert_grant(
-    conn: &mut PgConnection,
-    client: ClientId,
-    key: GrantKey<'_>,
-    role: Role,
-    ends_at: Option<DateTime<Utc>>,
-    now: DateTime<Utc>,
-) -> Result<(), Fault> {
+    let learners: Vec<Uuid> = grants.iter().map(|(key, _)| key.learner.uuid()).collect();
+    let sublicenses: Vec<Uuid> = grants.iter().map(|(key, _)| key.sublicense.uuid()).collect();
+    let sources: Vec<String> = grants.iter().map(|(key, _)| key.source.as_str().to_owned()).collect();
+    let refs: Vec<String> = grants.iter().map(|(key, _)| key.source_ref.clone()).collect();
+    let roles: Vec<String> = grants.iter().map(|(_, row)| row.role.as_str().to_owned()).collect();
+    let starts: Vec<DateTime<Utc>> = grants.iter().map(|(_, row)| row.starts_at).collect();
+    let ends: Vec<Option<DateTime<Utc>>> = grants.iter().map(|(_, row)| row.ends_at).collect();
     sqlx::query!(
         "insert into access_grants (client_id, learner_id, sublicense_id, source, source_ref, role, starts_at, ends_at, created_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $7)
+         select $1, t.learner_id, t.sublicense_id, t.source, t.source_ref, t.role, t.starts_at, t.ends_at, $9
+         from unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::timestamptz[])
+              t (learner_id, sublicense_id, source, source_ref, role, starts_at, ends_at)
          on conflict on constraint access_grants_pkey
-         do update set role = excluded.role, ends_at = excluded.ends_at, end_reason = null",
+         do update set role = excluded.role, ends_at = excluded.ends_at, end_reason = null,
+            starts_at = case when excluded.starts_at > $9 then excluded.starts_at
+                             else least(access_grants.starts_at, excluded.starts_at) end",
         client.uuid(),
-        key.learner.uuid(),
-        key.sublicense.uuid(),
-        source_word(key.source),
-        key.source_ref,
-        role.as_str(),
+        &learners,
+        &sublicenses,
+        &sources,
+        &refs,
+        &roles,
+        &starts,
+        &ends as &[Option<DateTime<Utc>>],
         now,
-        ends_at,
     )
     .execute(conn)
     .await?;
     Ok(())
 }
 
-pub(super) async fn set_role(
+/// Ends grants that have not ended, each with its reason.
+pub(super) async fn end_grants(
     conn: &mut PgConnection,
     client: ClientId,
-    key: GrantKey<'_>,
-    role: Role,
-) -> Result<(), Fault> {
-    sqlx::query!(
-        "update access_grants set role = $6
-         where client_id = $1 and learner_id = $2 and sublicense_id = $3 and source = $4 and source_ref = $5",
-        client.uuid(),
-        key.learner.uuid(),
-        key.sublicense.uuid(),
-        source_word(key.source),
-        key.source_ref,
-        role.as_str(),
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-pub(super) async fn end_grant(
-    conn: &mut PgConnection,
-    client: ClientId,
-    key: GrantKey<'_>,
-    reason: &str,
+    grants: &[(&GrantKey, &'static str)],
     now: DateTime<Utc>,
 ) -> Result<(), Fault> {
+    if grants.is_empty() {
+        return Ok(());
+    }
+    let learners: Vec<Uuid> = grants.iter().map(|(key, _)| key.learner.uuid()).collect();
+    let sublicenses: Vec<Uuid> = grants.iter().map(|(key, _)| key.sublicense.uuid()).collect();
+    let sources: Vec<String> = grants.iter().map(|(key, _)| key.source.as_str().to_owned()).collect();
+    let refs: Vec<String> = grants.iter().map(|(key, _)| key.source_ref.clone()).collect();
+    let reasons: Vec<String> = grants.iter().map(|(_, reason)| (*reason).to_owned()).collect();
     sqlx::query!(
-        "update access_grants set ends_at = greatest(starts_at, $6), end_reason = $7
-         where client_id = $1 and learner_id = $2 and sublicense_id = $3 and source = $4 and source_ref = $5
-           and (ends_at is null or ends_at > $6)",
+        "update access_grants g set ends_at = greatest(g.starts_at, $7), end_reason = t.reason
+         from unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[])
+              t (learner_id, sublicense_id, source, source_ref, reason)
+         where g.client_id = $1 and g.learner_id = t.learner_id and g.sublicense_id = t.sublicense_id
+           and g.source = t.source and g.source_ref = t.source_ref and (g.ends_at is null or g.ends_at > $7)",
         client.uuid(),
-        key.learner.uuid(),
-        key.sublicense.uuid(),
-        source_word(key.source),
-        key.source_ref,
+        &learners,
+        &sublicenses,
+        &sources,
+        &refs,
+        &reasons,
         now,
-        reason,
     )
     .execute(conn)
     .await?;

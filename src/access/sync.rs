@@ -40,6 +40,15 @@ pub enum Change {
     End { sublicense: SublicenseId },
 }
 
+impl Change {
+    /// What it is about.
+    pub fn sublicense(&self) -> SublicenseId {
+        match self {
+            Self::Begin { sublicense, .. } | Self::Role { sublicense, .. } | Self::End { sublicense } => *sublicense,
+        }
+    }
+}
+
 /// Something wanted that is not granted, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(tag = "why", rename_all = "snake_case")]

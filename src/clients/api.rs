@@ -74,12 +74,12 @@ pub fn routes() -> ApiRoutes {
 #[utoipa::path(get, path = "/api/v1/clients", tag = "clients", params(PageQuery), responses((status = 200, body = List<Client>)))]
 async fn list_clients(
     State(app): State<App>,
-    _: OperatorScope<ClientsRead>,
+    scope: OperatorScope<ClientsRead>,
     ApiQuery(query): ApiQuery<PageQuery>,
 ) -> Result<impl IntoResponse, Problem> {
     let page = query.page()?;
     let mut conn = app.acquire().await?;
-    let rows = store::list(&mut conn, page).await?;
+    let rows = store::list(&mut conn, page, scope.now).await?;
     Ok(axum::Json(page.list(rows, |client| client.id.uuid(), |client| client)))
 }
 
@@ -109,7 +109,7 @@ async fn create_client(
 #[utoipa::path(get, path = "/api/v1/clients/{client}", tag = "clients", responses((status = 200, body = Client)))]
 async fn get_client(State(app): State<App>, scope: ClientScope<ClientsRead>) -> Result<axum::Json<Client>, Problem> {
     let mut conn = app.acquire().await?;
-    store::find(&mut conn, scope.client).await?.map(axum::Json).ok_or_else(Problem::not_found)
+    store::find(&mut conn, scope.client, scope.now).await?.map(axum::Json).ok_or_else(Problem::not_found)
 }
 
 /// Changes one client: what is left out stays, null clears (JSON Merge Patch).

@@ -58,5 +58,5 @@ pub async fn create(
     author
         .record(conn, client.id, "client.created", client.id.to_string(), json!({ "slug": client.slug }), None)
         .await?;
-    store::find(conn, client.id).await?.ok_or(ClientError::NotFound)
+    store::find(conn, client.id, author.now).await?.ok_or(ClientError::NotFound)
 }

@@ -73,11 +73,17 @@ impl Row {
 }
 
 /// One client.
-pub(super) async fn find(conn: &mut PgConnection, client: ClientId) -> Result<Option<Client>, Fault> {
+pub(super) async fn find(
+    conn: &mut PgConnection,
+    client: ClientId,
+    now: DateTime<Utc>,
+) -> Result<Option<Client>, Fault> {
     let row = sqlx::query_as!(
         Row,
         r#"select c.id, s.slug, c.name, c.sku, c.status, c.license_ends_at, c.seat_limit,
-                  k.used as "seats_used?", k.reserved as "seats_reserved?", c.branding, c.password_login, c.sso_required,
+                  k.used as "seats_used?",
+                  (select count(*)::int from seat_reservations r
+                   where r.client_id = c.id and r.scope_id = c.id and r.expires_at > $2) as "seats_reserved?", c.branding, c.password_login, c.sso_required,
                   c.verify_email_first, c.invite_ttl_days, c.reminders_days, c.session_idle_s, c.session_absolute_s,
                   c.default_locale, c.time_zone, c.created_at, c.updated_at,
                   array(select h.host from hosts h where h.client_id = c.id order by h.host) as "hosts!",
@@ -89,6 +95,7 @@ pub(super) async fn find(conn: &mut PgConnection, client: ClientId) -> Result<Op
            left join seat_counters k on k.client_id = c.id and k.scope_id = c.id
            where c.id = $1"#,
         client.uuid(),
+        now,
     )
     .fetch_optional(conn)
     .await?;
@@ -96,11 +103,13 @@ pub(super) async fn find(conn: &mut PgConnection, client: ClientId) -> Result<Op
 }
 
 /// One page of clients, oldest first.
-pub(super) async fn list(conn: &mut PgConnection, page: Page) -> Result<Vec<Client>, Fault> {
+pub(super) async fn list(conn: &mut PgConnection, page: Page, now: DateTime<Utc>) -> Result<Vec<Client>, Fault> {
     let rows = sqlx::query_as!(
         Row,
         r#"select c.id, s.slug, c.name, c.sku, c.status, c.license_ends_at, c.seat_limit,
-                  k.used as "seats_used?", k.reserved as "seats_reserved?", c.branding, c.password_login, c.sso_required,
+                  k.used as "seats_used?",
+                  (select count(*)::int from seat_reservations r
+                   where r.client_id = c.id and r.scope_id = c.id and r.expires_at > $3) as "seats_reserved?", c.branding, c.password_login, c.sso_required,
                   c.verify_email_first, c.invite_ttl_days, c.reminders_days, c.session_idle_s, c.session_absolute_s,
                   c.default_locale, c.time_zone, c.created_at, c.updated_at,
                   array(select h.host from hosts h where h.client_id = c.id order by h.host) as "hosts!",
@@ -113,6 +122,7 @@ pub(super) async fn list(conn: &mut PgConnection, page: Page) -> Result<Vec<Clie
            where c.id > $1 order by c.id limit $2"#,
         page.after.unwrap_or(Uuid::nil()),
         page.fetch(),
+        now,
     )
     .fetch_all(conn)
     .await?;
@@ -293,12 +303,14 @@ pub(super) async fn count_seats_afresh(
     now: DateTime<Utc>,
 ) -> Result<(), Fault> {
     sqlx::query!(
-        "insert into seat_counters (client_id, scope_id, used)
-         select $1::uuid, coalesce($2::uuid, $1::uuid), count(distinct g.learner_id)::int
+        "insert into seat_counters (client_id, scope_id, used, reserved, counted_at)
+         select $1::uuid, coalesce($2::uuid, $1::uuid), count(distinct g.learner_id)::int,
+                (select count(*)::int from seat_reservations where client_id = $1 and scope_id = coalesce($2::uuid, $1::uuid)), $3
          from access_grants g join sublicenses s on s.client_id = g.client_id and s.id = g.sublicense_id
          where g.client_id = $1 and ($2::uuid is null or g.sublicense_id = $2)
            and (g.ends_at is null or g.ends_at > $3) and (s.ends_at is null or s.ends_at > $3)
-         on conflict (client_id, scope_id) do update set used = excluded.used",
+         on conflict (client_id, scope_id) do update
+         set used = excluded.used, reserved = excluded.reserved, counted_at = excluded.counted_at",
         client.uuid(),
         sublicense.map(SublicenseId::uuid),
         now,

@@ -24,7 +24,7 @@ pub async fn update(
     if !store::lock(conn, client).await? {
         return Err(ClientError::NotFound);
     }
-    let before = store::find(conn, client).await?.ok_or(ClientError::NotFound)?;
+    let before = store::find(conn, client, author.now).await?.ok_or(ClientError::NotFound)?;
     if change.slug.as_ref().is_some_and(|slug| *slug != before.slug) {
         return Err(Invalid::field("client.slug_immutable", "/slug", "a slug cannot be changed once made").into());
     }
@@ -36,12 +36,12 @@ pub async fn update(
     let facts = json!({ "fields": difference.fields });
     let values = Values { learner: None, before: difference.before, after: difference.after };
     author.record(conn, client, "client.updated", client.to_string(), facts, Some(values)).await?;
-    store::find(conn, client).await?.ok_or(ClientError::NotFound)
+    store::find(conn, client, author.now).await?.ok_or(ClientError::NotFound)
 }
 
 /// One client as it is now.
-pub async fn find(conn: &mut PgConnection, client: ClientId) -> Result<Option<Client>, Fault> {
-    store::find(conn, client).await
+pub async fn find(conn: &mut PgConnection, client: ClientId, now: DateTime<Utc>) -> Result<Option<Client>, Fault> {
+    store::find(conn, client, now).await
 }
 
 /// Writes what differs.

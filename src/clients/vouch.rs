@@ -30,7 +30,7 @@ pub async fn vouch(
         let facts = json!({ "domain": domain });
         author.record(conn, client, "client.domain_vouched", client.to_string(), facts, None).await?;
     }
-    store::find(conn, client).await?.ok_or(ClientError::NotFound)
+    store::find(conn, client, author.now).await?.ok_or(ClientError::NotFound)
 }
 
 /// Takes the word back: no connection of the client is trusted for the domain any more, from this moment on.
