@@ -86,6 +86,36 @@ local tries = tonumber(redis.call('HGET', KEYS[1], 'tries') or 0)
 if tries <= 1 then return redis.call('DEL', KEYS[1]) end
 return redis.call('HSET', KEYS[1], 'tries', tries - 1, 'opens', 0)";
 
+/// What came of taking from a budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Charge {
+    /// So much of the budget is spent now, this charge included.
+    Taken(u32),
+    /// Nothing was taken; so long until there is enough.
+    RetryAfter(Duration),
+}
+
+// The same algorithm with any amount, and with one to give back: what is spent never falls below nothing. A charge that
+// the budget does not cover is refused; a count that it does not cover fills it.
+const SPEND: &str = r"
+local now = redis.call('TIME')
+now = now[1] * 1000000 + now[2]
+local interval = tonumber(ARGV[1])
+local window = tonumber(ARGV[2])
+local arrival = tonumber(redis.call('GET', KEYS[1]) or now)
+if arrival < now then arrival = now end
+local spent = arrival - now + interval * tonumber(ARGV[3])
+if spent > window then
+  if ARGV[4] == 'charge' then return {math.ceil(spent - window), 0} end
+  spent = window
+end
+if spent <= 0 then
+  redis.call('DEL', KEYS[1])
+  return {0, 0}
+end
+redis.call('SET', KEYS[1], string.format('%.0f', now + spent), 'PX', math.ceil(window / 1000))
+return {0, math.ceil(spent / interval)}";
+
 /// A handle on Redis; cheap to clone. Commands issued together share one round trip.
 #[derive(Clone)]
 pub struct Cache {
@@ -94,6 +124,7 @@ pub struct Cache {
     allow: Script,
     count_try: Script,
     take_back: Script,
+    budget: Script,
 }
 
 impl Cache {
@@ -113,6 +144,7 @@ impl Cache {
             allow: Script::new(ALLOW),
             count_try: Script::new(TRY),
             take_back: Script::new(TAKE_BACK),
+            budget: Script::new(SPEND),
         })
     }
 
@@ -206,6 +238,26 @@ impl Cache {
             .invoke_async(&mut self.connection.clone())
             .await?;
         Ok(if wait == 0 { Allowance::Allowed } else { Allowance::RetryAfter(Duration::from_micros(wait)) })
+    }
+
+    /// Takes `amount` from the budget counted under `key`, all or nothing.
+    pub async fn charge(&self, key: &Key, budget: Rate, amount: u32) -> Result<Charge, CacheError> {
+        let (wait, spent) = self.spend(key, budget, i64::from(amount), "charge").await?;
+        Ok(if wait == 0 { Charge::Taken(spent) } else { Charge::RetryAfter(Duration::from_micros(wait)) })
+    }
+
+    /// Adds `amount` to what is spent of a budget, or gives it back where it is negative; says how much is spent then,
+    /// between nothing and the whole budget. Nought asks.
+    pub async fn count(&self, key: &Key, budget: Rate, amount: i64) -> Result<u32, CacheError> {
+        Ok(self.spend(key, budget, amount, "count").await?.1)
+    }
+
+    async fn spend(&self, key: &Key, budget: Rate, amount: i64, mode: &str) -> Result<(u64, u32), CacheError> {
+        let window = u64::try_from(budget.per.as_micros()).unwrap_or(u64::MAX);
+        let interval = window / u64::from(budget.count.max(1));
+        let mut script = self.budget.key(self.name(key));
+        script.arg(interval.max(1)).arg(window).arg(amount).arg(mode);
+        Ok(script.invoke_async(&mut self.connection.clone()).await?)
     }
 }
 

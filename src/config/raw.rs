@@ -103,6 +103,10 @@ pub struct Limits {
     pub sign_in_per_client: String,
     pub api_per_token: String,
     pub refused_records_per_connection: String,
+    pub code_failures_per_learner: String,
+    pub code_failures_per_address: String,
+    pub code_failures_per_client: String,
+    pub sign_ups_per_address: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -98,6 +98,10 @@ pub struct LimitSettings {
     pub sign_in_per_client: Rate,
     pub api_per_token: Rate,
     pub refused_records_per_connection: Rate,
+    pub code_failures_per_learner: Rate,
+    pub code_failures_per_address: Rate,
+    pub code_failures_per_client: Rate,
+    pub sign_ups_per_address: Rate,
 }
 
 #[derive(Debug, Clone)]
@@ -260,6 +264,19 @@ impl TryFrom<Raw> for Settings {
                     "limits.refused_records_per_connection",
                     &raw.limits.refused_records_per_connection,
                 )?,
+                code_failures_per_learner: rate(
+                    "limits.code_failures_per_learner",
+                    &raw.limits.code_failures_per_learner,
+                )?,
+                code_failures_per_address: rate(
+                    "limits.code_failures_per_address",
+                    &raw.limits.code_failures_per_address,
+                )?,
+                code_failures_per_client: rate(
+                    "limits.code_failures_per_client",
+                    &raw.limits.code_failures_per_client,
+                )?,
+                sign_ups_per_address: rate("limits.sign_ups_per_address", &raw.limits.sign_ups_per_address)?,
             },
             logs: LogSettings {
                 json: match raw.logs.format.as_str() {

@@ -7,6 +7,9 @@
 //! | `layers.rs` | what wraps every route: reference, log line, security headers, limits, panics |
 //! | `limits.rs` | rates per address and per client |
 //! | `cookies.rs` | the few cookies, each with the strictest attributes that work |
+//! | `browser_key.rs` | the browser's stable cookie, and what is remembered for that browser alone |
+//! | `notice.rs` | what a learner is told once, on the page where they land |
+//! | `guessing.rs` | failures counted per learner, address and client, so that nobody guesses codes |
 //! | `csrf.rs` | refusal of form posts from other sites |
 //! | `return_to.rs` | where a learner goes after signing in: a path of the same client |
 //! | `paging.rs` | `limit`, `cursor` and `next_cursor` |
@@ -18,11 +21,14 @@
 //! | `health.rs` | `/healthz`, `/readyz`, `/metrics` |
 
 pub mod assets;
+pub mod browser_key;
 pub mod cookies;
 pub mod csrf;
+pub mod guessing;
 pub mod health;
 pub mod layers;
 pub mod limits;
+pub mod notice;
 pub mod page;
 pub mod paging;
 pub mod problem;
@@ -31,5 +37,6 @@ pub mod return_to;
 pub mod text;
 pub mod theme;
 
+pub use browser_key::BrowserKey;
 pub use problem::Problem;
 pub use reference::{ClientAddress, Reference};

@@ -75,6 +75,16 @@ impl ClientAddress {
     }
 }
 
+impl ClientAddress {
+    /// The /48 around an IPv6 address: a whole site, in which one guesser may change the /64 at will. None for IPv4.
+    pub fn site(self) -> Option<IpAddr> {
+        match self.0 {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(address) => Some(IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !(u128::MAX >> 48)))),
+        }
+    }
+}
+
 /// The address in one entry of `X-Forwarded-For`; some proxies write its port too.
 fn address_in(hop: &str) -> Option<IpAddr> {
     let plain = || hop.trim_start_matches('[').trim_end_matches(']').parse().ok();

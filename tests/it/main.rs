@@ -17,6 +17,7 @@ mod browser;
 mod config;
 mod connections;
 mod demo;
+mod guessing;
 mod health;
 mod home;
 mod mapping;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderMap, HeaderValue, header, request::Parts},
+    http::{HeaderMap, header, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
 
@@ -54,17 +54,6 @@ pub(super) async fn find(app: &App, id: &str) -> Result<Arc<ConnectionFacts>, Pr
 
 pub(super) async fn client_of(app: &App, connection: &ConnectionFacts) -> Result<Arc<ClientFacts>, Problem> {
     Ok(app.clients.at_version(&app.db, connection.client_id, 0).await?)
-}
-
-/// The browser's stable cookie, made now where it has none.
-pub(super) fn browser_key(app: &App, headers: &HeaderMap) -> (BrowserKey, Option<HeaderValue>) {
-    match BrowserKey::read(app, headers) {
-        Some(key) => (key, None),
-        None => {
-            let (key, cookie) = BrowserKey::fresh(app);
-            (key, Some(cookie))
-        }
-    }
 }
 
 /// A sign-in that stopped: the client's page with what to do, or a problem where the machinery failed.

@@ -11,7 +11,7 @@ use axum::{
 };
 use serde::Deserialize;
 
-use super::arrival::{Answer, Asked, browser_key, find, unmatched};
+use super::arrival::{Answer, Asked, find, unmatched};
 use crate::{
     app::App,
     clients::ClientFacts,
@@ -21,6 +21,7 @@ use crate::{
         page::{self, Brand, Field},
     },
     login::{
+        attempt::BrowserKey,
         begin::{self, Departure, Wish},
         reason::Stop,
         return_to,
@@ -65,7 +66,7 @@ pub(super) async fn depart(
     return_to: Option<String>,
     login_hint: Option<&str>,
 ) -> Answer {
-    let (browser, cookie) = browser_key(app, &asked.headers);
+    let (browser, cookie) = BrowserKey::of(app, &asked.headers);
     let wish = Wish { return_to, login_hint, now: app.clock.now() };
     let departure = match begin::begin(app, connection.clone(), &browser, wish).await {
         Ok(departure) => departure,
