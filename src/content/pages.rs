@@ -6,12 +6,13 @@ use std::sync::Arc;
 use askama::Template;
 use axum::{
     Router,
-    extract::{Path, State},
+    extract::{Path, Query, State},
     http::StatusCode,
     response::{IntoResponse, Redirect, Response},
     routing::get,
 };
 use chrono::{DateTime, Duration, SecondsFormat, Utc};
+use serde::Deserialize;
 
 use super::store_home::{self, Held, Home, Shown};
 use crate::{
@@ -19,6 +20,7 @@ use crate::{
     clients::{self, ClientFacts},
     http::{
         Problem, assets,
+        notice::{self, Notice},
         page::{self, Brand},
         text,
     },
@@ -69,6 +71,8 @@ pub struct DashboardPage<'a> {
     pub email: Option<&'a str>,
     pub sublicenses: &'a [Pass],
     pub content: &'a [Item],
+    /// What is told once.
+    pub notices: &'a [Notice],
 }
 
 /// The learner's home.
@@ -76,9 +80,16 @@ pub fn routes() -> Router<App> {
     Router::new().route("/{client}/dashboard", get(dashboard))
 }
 
+/// What the redirect that led here carries.
+#[derive(Deserialize)]
+struct Told {
+    told: Option<String>,
+}
+
 async fn dashboard(
     State(app): State<App>,
     Path(slug): Path<String>,
+    Query(told): Query<Told>,
     cookie: SessionCookie,
 ) -> Result<Response, Problem> {
     let now = app.clock.now();
@@ -102,10 +113,14 @@ async fn dashboard(
     if session.connection.is_none() && !client.allows_passwords() {
         return Ok(to_sign_in());
     }
-    Ok(if client.is_live(now) { show(&client, home, now) } else { clients::pages::closed(&client) })
+    if !client.is_live(now) {
+        return Ok(clients::pages::closed(&client));
+    }
+    let notices = notice::take(&app, client.id, session.learner, told.told.as_deref()).await?;
+    Ok(show(&client, home, &notices, now))
 }
 
-fn show(client: &Arc<ClientFacts>, home: Home, now: DateTime<Utc>) -> Response {
+fn show(client: &Arc<ClientFacts>, home: Home, notices: &[Notice], now: DateTime<Utc>) -> Response {
     let sublicenses: Vec<Pass> = home.held.0.into_iter().map(|held| pass(client, held, now)).collect();
     let content: Vec<Item> = home.content.0.into_iter().map(item).collect();
     let name = format!("{} {}", home.first_name, home.last_name);
@@ -118,6 +133,7 @@ fn show(client: &Arc<ClientFacts>, home: Home, now: DateTime<Utc>) -> Response {
         email,
         sublicenses: &sublicenses,
         content: &content,
+        notices,
     };
     page::render(StatusCode::OK, &page)
 }

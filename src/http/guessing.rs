@@ -83,8 +83,7 @@ fn of_address(app: &App, address: ClientAddress) -> Budget {
 
 /// The sources around the one that decides.
 fn wider(app: &App, source: &Source) -> Vec<Budget> {
-    let mut wider =
-        vec![(Key::of_client(source.client, "guess", "all"), app.settings.limits.code_failures_per_client)];
+    let mut wider = vec![(Key::of_client(source.client, "guess", "all"), app.settings.limits.code_failures_per_client)];
     if source.learner.is_some() {
         wider.push(of_address(app, source.address));
     }

@@ -13,9 +13,6 @@ use crate::{
     ids::{ClientId, LearnerId},
 };
 
-/// The parameter of the address that carries the handle.
-pub const PARAMETER: &str = "told";
-
 /// How long it waits for its page.
 const KEPT: Duration = Duration::from_secs(600);
 
@@ -60,13 +57,13 @@ pub async fn keep(app: &App, client: ClientId, learner: LearnerId, notices: &[No
     Ok(handle)
 }
 
+/// The learner's home, where the notices are shown.
+pub fn dashboard(slug: &str, handle: &str) -> String {
+    format!("/{slug}/dashboard?told={handle}")
+}
+
 /// Takes the notices of a handle: they are shown once. None where there are none of this learner.
-pub async fn take(
-    app: &App,
-    client: ClientId,
-    learner: LearnerId,
-    handle: Option<&str>,
-) -> Result<Vec<Notice>, Fault> {
+pub async fn take(app: &App, client: ClientId, learner: LearnerId, handle: Option<&str>) -> Result<Vec<Notice>, Fault> {
     let Some(handle) = handle.filter(|handle| is_token(handle)) else { return Ok(Vec::new()) };
     match app.cache.take(&place(client, learner, handle)).await? {
         Some(body) => Ok(serde_json::from_slice(&body)?),

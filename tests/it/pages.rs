@@ -6,6 +6,7 @@ use askama::Template;
 use usher::{
     content::pages::{DashboardPage, Ends, Item, Pass},
     http::{
+        notice::{Notice, Tone},
         page::{AdvicePage, Brand, Field, ForwardPage},
         text,
         theme::Theme,
@@ -91,6 +92,11 @@ fn dashboard(brand: Brand<'_>, kind: &str) -> String {
         Pass { name: title("Sales"), is_manager: true, ends: ends("14 March 2027", false) },
         Pass { name: title("Onboarding 2026"), is_manager: false, ends: ends("28 November 2026", true) },
     ];
+    let notice = |tone| Notice {
+        tone,
+        title: title("Sales Academy is yours now"),
+        text: title("Your code opened it until 14 March 2027. Nothing that you had before was taken away."),
+    };
     let item = |name: &str, text: &str, through: &[&str]| Item {
         title: title(name),
         description: title(text),
@@ -103,7 +109,15 @@ fn dashboard(brand: Brand<'_>, kind: &str) -> String {
         item("Negotiating without bruises", "A course in six evenings, with exercises in pairs.", &["Sales"]),
         item("Your first ninety days", "", &["Onboarding 2026", "Main programme"]),
     ];
-    let page = DashboardPage { brand, person: name, first_name, email, sublicenses: &sublicenses, content: &content };
+    let page = DashboardPage {
+        brand,
+        person: name,
+        first_name,
+        email,
+        sublicenses: &sublicenses,
+        content: &content,
+        notices: &[notice(Tone::Good), notice(Tone::Plain), notice(Tone::Warn)],
+    };
     page.render().unwrap()
 }
 
@@ -154,10 +168,10 @@ fn samples() -> Vec<Sample> {
         }
         add(kind, "dashboard", Ok(dashboard(brand, kind)));
         let (person, first_name, email) = self::person(kind);
-        let empty = DashboardPage { brand, person, first_name, email, sublicenses: &[], content: &[] };
+        let empty = DashboardPage { brand, person, first_name, email, sublicenses: &[], content: &[], notices: &[] };
         add(kind, "dashboard-empty", empty.render());
         let pass = [Pass { name: "Main".into(), is_manager: false, ends: None }];
-        let idle = DashboardPage { brand, person, first_name, email, sublicenses: &pass, content: &[] };
+        let idle = DashboardPage { brand, person, first_name, email, sublicenses: &pass, content: &[], notices: &[] };
         add(kind, "dashboard-idle", idle.render());
     }
     for (name, advice) in [("not-found", &text::neutral::NOT_FOUND), ("internal", &text::neutral::INTERNAL)] {
