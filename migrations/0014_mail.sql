@@ -14,6 +14,7 @@ create table mails (
     about       text,
     message_id  text        not null,
     attempts    integer     not null default 0,
+    forgiven    integer     not null default 0,
     due_at      timestamptz,
     answer      text,
     created_at  timestamptz not null,
@@ -32,6 +33,7 @@ comment on column mails.link_sealed is 'The path of its link, sealed; wiped once
 comment on column mails.content is 'What the template of its kind asks for.';
 comment on column mails.message_id is 'The same at every try, so that a mail that came twice can be known as one.';
 comment on column mails.attempts is 'Grows with every claim: a worker whose claim has run out can no longer say what became of it.';
+comment on column mails.forgiven is 'Attempts that were made before an admin had it sent again; they no longer count.';
 comment on column mails.due_at is 'When it may be claimed; a claim moves it on, so that the mail of a worker that died falls due again.';
 comment on column mails.answer is 'Why it was last not taken, as a code.';
 create index mails_due on mails (urgent desc, due_at) where status = 'queued';

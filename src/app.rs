@@ -47,6 +47,8 @@ pub struct Parts {
     /// Where XML signatures are verified.
     pub verify: Bounded,
     pub recorder: Recorder,
+    /// The way to the mail server.
+    pub carrier: mail::Carrier,
     /// Who is told what became of a mail.
     pub mail_listener: mail::Listener,
     pub metrics: PrometheusHandle,
@@ -63,6 +65,7 @@ impl App {
         let outbound = Outbound::new(&settings.outbound)?;
         let verify = Bounded::new("signatures", settings.login.verify_threads, settings.login.verify_queue);
         let recorder = Recorder::start(db.clone());
+        let carrier = mail::Carrier::new(&settings.mail)?;
         Ok(Self(Arc::new(Parts {
             settings,
             clock,
@@ -76,6 +79,7 @@ impl App {
             key_sets: connections::jwks::KeySets::default(),
             verify,
             recorder,
+            carrier,
             mail_listener: mail_heard,
             metrics,
             draining: AtomicBool::new(false),

@@ -4,6 +4,8 @@
 use chrono::{DateTime, Datelike, Timelike};
 use chrono_tz::Tz;
 
+pub mod mail;
+
 /// The language of this file, for the `lang` attribute.
 pub const LANGUAGE: &str = "en";
 

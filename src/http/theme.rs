@@ -133,7 +133,8 @@ impl Theme {
         css
     }
 
-    fn tokens(&self) -> [(&'static str, Color); 9] {
+    /// The design tokens by their names.
+    pub fn tokens(&self) -> [(&'static str, Color); 9] {
         let (on_accent, accent) = fill(self.accent);
         let away = if on_accent == WHITE { BLACK } else { WHITE };
         let soft = accent.mix(WHITE, 90);

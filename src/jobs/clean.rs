@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::store;
-use crate::{admin, app::App, fault::Fault};
+use crate::{admin, app::App, fault::Fault, mail};
 
 /// Rows in one statement.
 const BATCH: i64 = 500;
@@ -16,10 +16,11 @@ pub struct Cleaned {
     pub claims: u64,
     pub assertions: u64,
     pub idempotency_keys: u64,
+    pub mails: u64,
 }
 
 /// Empties the sealed claims of attempts whose days are over, and removes used assertions that have expired and
-/// idempotency keys of more than a day ago.
+/// idempotency keys of more than a day ago, and mails that have been kept long enough.
 pub async fn clean(app: &App, now: DateTime<Utc>) -> Result<Cleaned, Fault> {
     let mut cleaned = Cleaned::default();
     for _ in 0..BATCHES {
@@ -27,11 +28,14 @@ pub async fn clean(app: &App, now: DateTime<Utc>) -> Result<Cleaned, Fault> {
         let claims = store::empty_claims(&mut conn, now, BATCH).await?;
         let assertions = store::remove_assertions(&mut conn, now, BATCH).await?;
         let idempotency_keys = admin::forget_old(&mut conn, now, BATCH).await?;
+        drop(conn);
+        let mails = mail::tidy_up(app, now, BATCH).await?;
+        cleaned.mails += mails;
         cleaned.claims += claims;
         cleaned.assertions += assertions;
         cleaned.idempotency_keys += idempotency_keys;
         let is_full = |count: u64| i64::try_from(count).is_ok_and(|count| count >= BATCH);
-        if !is_full(claims) && !is_full(assertions) && !is_full(idempotency_keys) {
+        if !is_full(claims) && !is_full(assertions) && !is_full(idempotency_keys) && !is_full(mails) {
             break;
         }
     }

@@ -4,7 +4,8 @@
 //! | job | every | how replicas share it |
 //! |---|---|---|
 //! | refresh of metadata and discovery | 20 s | each claims rows with a lease (`for update skip locked`) |
-//! | removal of sealed claims, used assertions, idempotency keys | 60 s | in small batches; two replicas that meet skip each other's rows |
+//! | mails that are due | 1 s | each claims rows with a lease (`for update skip locked`) |
+//! | removal of sealed claims, used assertions, idempotency keys, old mails | 60 s | in small batches; two replicas that meet skip each other's rows |
 //!
 //! Invariants: no job needs another, a leader, or an order; one that fails is tried again at its next turn, and the
 //! others go on.
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{app::App, connections, fault::Fault};
+use crate::{app::App, connections, fault::Fault, mail};
 
 pub use clean::{Cleaned, clean};
 
@@ -27,7 +28,7 @@ const REFRESH_BATCH: i64 = 32;
 
 /// Runs every job until `stop`. What is under way then comes to its end.
 pub async fn run(app: App, stop: CancellationToken) {
-    tokio::join!(refresh(&app, &stop), remove(&app, &stop));
+    tokio::join!(refresh(&app, &stop), remove(&app, &stop), mail::run(&app, &stop));
 }
 
 async fn refresh(app: &App, stop: &CancellationToken) {

@@ -6,7 +6,11 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use utoipa::ToSchema;
 
-use crate::{entropy::Entropy, fault::Fault, ids::ClientId};
+use crate::{
+    entropy::Entropy,
+    fault::Fault,
+    ids::{ClientId, MailId},
+};
 
 /// What a mail is for. Its words are in `http/text/mail.rs`; what it says besides is [`MailValues`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -96,6 +100,34 @@ impl MailStatus {
             Self::Withdrawn => "withdrawn",
         }
     }
+
+    pub(super) fn read(text: &str) -> Result<Self, Fault> {
+        [Self::Queued, Self::Sent, Self::Bounced, Self::Dead, Self::Withdrawn]
+            .into_iter()
+            .find(|status| status.as_str() == text)
+            .ok_or_else(|| Fault::Corrupt(format!("`{text}` is no state of a mail")))
+    }
+}
+
+/// A mail as an admin sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct MailView {
+    pub id: MailId,
+    pub kind: MailKind,
+    pub status: MailStatus,
+    pub to: String,
+    pub name: String,
+    /// What it is about, such as `inv_…` or `lrn_…`.
+    pub about: Option<String>,
+    /// The same at every try.
+    pub message_id: String,
+    pub attempts: i32,
+    /// Why it was last not taken, such as `smtp.550.5.1.1` or `smtp.timeout`.
+    pub answer: Option<String>,
+    pub created_at: DateTime<Utc>,
+    /// When it is tried next; null once it has come to an end.
+    pub next_try_at: Option<DateTime<Utc>>,
+    pub finished_at: Option<DateTime<Utc>>,
 }
 
 /// A mail about to be put in the outbox.

@@ -29,7 +29,7 @@ use crate::{
         Problem,
         problem::{FieldProblem, ProblemDetails},
     },
-    login, roster,
+    login, mail, roster,
 };
 
 const TAGS: &[(&str, &str)] = &[
@@ -40,6 +40,7 @@ const TAGS: &[(&str, &str)] = &[
     ("attempts", "Sign-ins as they went: every check, the reason, and which side must fix it."),
     ("learners", "People within a client, their access, blocks and sessions."),
     ("content", "References into the learning platform, and who sees them."),
+    ("mail", "Mails on their way and what became of them; dead letters; bounces."),
     ("events", "The append-only audit trail."),
     ("tokens", "API tokens."),
 ];
@@ -59,6 +60,7 @@ pub fn routes() -> ApiRoutes {
         .merge(roster::api::routes())
         .merge(login::evaluate_api::routes())
         .merge(content::api::routes())
+        .merge(mail::api::routes())
         .merge(admin::events_api::routes())
         .merge(admin::api::routes())
 }

@@ -56,6 +56,7 @@ const BANS: &[Ban] = &[
         only_in: &["login/oidc", "connections/discovery", "connections/jwks"],
         because: "the protocol library stays behind our own checks",
     },
+    Ban { what: &["lettre::"], only_in: &["mail/"], because: "one place speaks to mail servers" },
     // `dev` has a module of this name, which starts one.
     Ban {
         what: &["redis::"],
