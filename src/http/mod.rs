@@ -11,6 +11,7 @@
 //! | `notice.rs` | what a learner is told once, on the page where they land |
 //! | `guessing.rs` | failures counted per learner, address and client, so that nobody guesses codes |
 //! | `csrf.rs` | refusal of form posts from other sites |
+//! | `csv.rs` | rows as CSV that no spreadsheet runs |
 //! | `return_to.rs` | where a learner goes after signing in: a path of the same client |
 //! | `paging.rs` | `limit`, `cursor` and `next_cursor` |
 //! | `limits.rs` | rates of sign-ins per address and per client |
@@ -24,6 +25,7 @@ pub mod assets;
 pub mod browser_key;
 pub mod cookies;
 pub mod csrf;
+pub mod csv;
 pub mod guessing;
 pub mod health;
 pub mod layers;
