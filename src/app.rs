@@ -11,6 +11,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction, pool::PoolConnection};
 
 use crate::{
+    accounts,
     cache::Cache,
     clients,
     clock::Clock,
@@ -44,6 +45,8 @@ pub struct Parts {
     pub connections: connections::Directory,
     /// The keys of OpenID providers.
     pub key_sets: connections::jwks::KeySets,
+    /// Where passwords are hashed.
+    pub passwords: accounts::Passwords,
     /// Where XML signatures are verified.
     pub verify: Bounded,
     pub recorder: Recorder,
@@ -64,6 +67,7 @@ impl App {
         let cache = Cache::connect(&settings.redis)?;
         let outbound = Outbound::new(&settings.outbound)?;
         let verify = Bounded::new("signatures", settings.login.verify_threads, settings.login.verify_queue);
+        let passwords = accounts::Passwords::new(&settings.accounts)?;
         let recorder = Recorder::start(db.clone());
         let carrier = mail::Carrier::new(&settings.mail)?;
         Ok(Self(Arc::new(Parts {
@@ -77,6 +81,7 @@ impl App {
             clients: clients::Directory::default(),
             connections: connections::Directory::default(),
             key_sets: connections::jwks::KeySets::default(),
+            passwords,
             verify,
             recorder,
             carrier,

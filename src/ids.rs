@@ -99,6 +99,8 @@ ids! {
     ContentId = "cnt";
     /// A bulk import.
     ImportId = "imp";
+    /// An account.
+    AccountId = "acc";
     /// A key pair of ours for one connection.
     KeyId = "key";
     /// A mail in the outbox.

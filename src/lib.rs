@@ -29,6 +29,7 @@ pub mod connections;
 pub mod learners;
 pub mod access;
 pub mod sessions;
+pub mod accounts;
 pub mod content;
 pub mod roster;
 pub mod login;

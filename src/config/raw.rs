@@ -23,6 +23,7 @@ pub struct Raw {
     pub outbound: Outbound,
     pub login: Login,
     pub mail: Mail,
+    pub accounts: Accounts,
     pub limits: Limits,
     pub logs: Logs,
 }
@@ -94,6 +95,22 @@ pub struct Mail {
     pub timeout_s: u64,
     pub max_attempts: i32,
     pub keep_days: u32,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Accounts {
+    pub hash_memory_kib: u32,
+    pub hash_passes: u32,
+    pub hash_threads: usize,
+    pub hash_queue: usize,
+    pub confirm_hours: u32,
+    pub reset_minutes: u32,
+    pub provisional_days: u32,
+    pub free_tries: u32,
+    pub free_tries_per_address: u32,
+    pub mails_per_day: u32,
+    pub mails_per_address: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::{MailSettings, raw::Raw};
+use super::{AccountsSettings, MailSettings, raw::Raw};
 
 /// What is wrong with the configuration, in words for the operator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -119,6 +119,7 @@ pub struct Settings {
     pub outbound: OutboundSettings,
     pub login: LoginSettings,
     pub mail: MailSettings,
+    pub accounts: AccountsSettings,
     pub limits: LimitSettings,
     pub logs: LogSettings,
 }
@@ -138,7 +139,7 @@ fn networks(key: &'static str, texts: &[String]) -> Result<Vec<IpNet>, ConfigErr
         .collect()
 }
 
-fn rate(key: &'static str, text: &str) -> Result<Rate, ConfigError> {
+pub(super) fn rate(key: &'static str, text: &str) -> Result<Rate, ConfigError> {
     let parsed = text.split_once('/').and_then(|(count, per)| {
         let count: u32 = count.trim().parse().ok()?;
         let (number, unit) = per.trim().split_at(per.trim().len().checked_sub(1)?);
@@ -256,6 +257,7 @@ impl TryFrom<Raw> for Settings {
                 verify_queue: raw.login.verify_queue.clamp(1, 100_000),
                 claims_days: raw.login.claims_days.min(14),
             },
+            accounts: AccountsSettings::read(&raw.accounts)?,
             limits: LimitSettings {
                 sign_in_per_address: rate("limits.sign_in_per_address", &raw.limits.sign_in_per_address)?,
                 sign_in_per_client: rate("limits.sign_in_per_client", &raw.limits.sign_in_per_client)?,

@@ -23,6 +23,7 @@ const ORDER: &[&[&str]] = &[
     &["learners"],
     &["access"],
     &["sessions"],
+    &["accounts"],
     &["content"],
     &["roster"],
     &["login"],

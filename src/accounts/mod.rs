@@ -1,0 +1,45 @@
+//! Local accounts: people who sign in with a password of their own, and the proof that an address is theirs.
+//!
+//! | step | where |
+//! |---|---|
+//! | a password is judged, hashed, verified | `passwords.rs`, on a bounded queue |
+//! | signs up, unproved: a provisional learner and a mail | `sign_up.rs`: [`sign_up_provisional`] |
+//! | an account whose address is proved already becomes a learner | `join.rs`: [`create_proved`], [`join`] |
+//! | signs in; guessing is slowed | `sign_in.rs`, `throttle.rs` |
+//! | a link is mailed, and is good once | `proofs.rs` |
+//! | opens it: the address is proved, the provisional learner merged | `confirm.rs`, `merge.rs` |
+//! | forgot the password, sets a new one | `reset.rs` |
+//! | changes password or address | `change.rs` |
+//! | what the learner sees | `pages/` |
+//!
+//! Invariants
+//! - An account exists only for a proved address, belongs to the person, and is never read or changed for a client.
+//! - Proving an address keeps nothing from before: the provisional password, its sessions and every pending link go.
+//!   What comes after needs a new password, or the sign-in of the account that the address has.
+//! - Whoever asks is answered the same, in bytes, status and time, whether or not an address is known.
+//! - A link is good once, until it expires, in the client that mailed it; opening it changes nothing.
+//! - A client that forbids passwords is answered so at every door, and sessions that began with one are dead.
+//!
+//! Passkeys will be another credential of `accounts`, beside its password; nothing here takes a password for granted
+//! in an account's row.
+
+mod join;
+mod model;
+pub mod passwords;
+mod proofs;
+mod session;
+mod sign_in;
+mod sign_up;
+mod store;
+mod store_proofs;
+mod throttle;
+mod trail;
+
+pub use join::{JoinError, Joined, create_proved, join};
+pub use model::{NewPerson, clean_name};
+pub use passwords::{PasswordHash, Passwords, Weak};
+pub use session::begin as begin_session;
+pub use sign_in::{Attempt, CheckError, SignInError, SignedIn, check_password, sign_in};
+pub use sign_up::sign_up_provisional;
+pub use store::exists;
+pub use throttle::{KNOWN_BROWSER, Visitor};
