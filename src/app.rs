@@ -49,6 +49,8 @@ pub struct Parts {
     pub passwords: accounts::Passwords,
     /// Where XML signatures are verified.
     pub verify: Bounded,
+    /// Where uploaded pictures are decoded.
+    pub pictures: Bounded,
     pub recorder: Recorder,
     /// The way to the mail server.
     pub carrier: mail::Carrier,
@@ -83,6 +85,7 @@ impl App {
             key_sets: connections::jwks::KeySets::default(),
             passwords,
             verify,
+            pictures: Bounded::new("pictures", 1, 8),
             recorder,
             carrier,
             mail_listener: mail_heard,

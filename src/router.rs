@@ -4,7 +4,7 @@ use axum::Router;
 
 use crate::{
     app::App,
-    content,
+    clients, content,
     http::{assets, health, layers},
     login, openapi,
 };
@@ -14,6 +14,7 @@ pub fn public(app: &App) -> Router {
     let mut router = Router::new()
         .merge(assets::routes())
         .merge(login::pages::routes())
+        .merge(clients::pages::routes())
         .merge(content::pages::routes())
         .merge(openapi::router(app));
     if app.settings.server.operator_listen.is_none() {

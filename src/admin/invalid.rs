@@ -32,6 +32,11 @@ impl Invalid {
         self.0.push(InvalidField { code, pointer: pointer.into(), detail: detail.into() });
     }
 
+    /// Notes what somebody else found.
+    pub fn append(&mut self, mut other: Self) {
+        self.0.append(&mut other.0);
+    }
+
     /// Nothing was wrong, or all that was.
     pub fn finish(self) -> Result<(), Self> {
         if self.0.is_empty() { Ok(()) } else { Err(self) }

@@ -4,7 +4,9 @@ use axum::{extract::State, http::StatusCode, response::IntoResponse};
 use serde::Deserialize;
 use utoipa_axum::routes;
 
-use super::{Client, ClientChange, ClientError, NewClient, Surroundings, create, store, unvouch, update, vouch};
+use super::{
+    ClientChange, ClientError, NewClient, Surroundings, branding_api::ClientView, create, store, unvouch, update, vouch,
+};
 use crate::{
     admin::{
         ApiJson, ApiPath, ApiQuery, ApiRoutes, Body, Claim, ClientScope, ClientsRead, ClientsWrite, Once,
@@ -25,6 +27,8 @@ const READ_ONLY: &[&str] = &[
     "updated_at",
     "email_domains/*/verified_at",
     "email_domains/*/by",
+    "branding/stylesheet_url",
+    "branding_warnings",
 ];
 
 impl Body for ClientChange {
@@ -52,7 +56,7 @@ impl From<ClientError> for Problem {
     }
 }
 
-fn sentence(error: &ClientError) -> String {
+pub(super) fn sentence(error: &impl std::error::Error) -> String {
     let text = error.to_string();
     let mut letters = text.chars();
     let first = letters.next().map(|letter| letter.to_ascii_uppercase());
@@ -67,11 +71,12 @@ pub fn routes() -> ApiRoutes {
         .add::<ClientScope<ClientsRead>>(routes!(get_client))
         .add::<ClientScope<ClientsWrite>>(routes!(update_client))
         .add::<OperatorScope<ClientsWrite>>(routes!(vouch_domain, unvouch_domain))
+        .merge(super::branding_api::routes())
         .merge(super::sublicense_api::routes())
 }
 
 /// Lists clients, oldest first.
-#[utoipa::path(get, path = "/api/v1/clients", tag = "clients", params(PageQuery), responses((status = 200, body = List<Client>)))]
+#[utoipa::path(get, path = "/api/v1/clients", tag = "clients", params(PageQuery), responses((status = 200, body = List<ClientView>)))]
 async fn list_clients(
     State(app): State<App>,
     scope: OperatorScope<ClientsRead>,
@@ -80,12 +85,12 @@ async fn list_clients(
     let page = query.page()?;
     let mut conn = app.acquire().await?;
     let rows = store::list(&mut conn, page, scope.now).await?;
-    Ok(axum::Json(page.list(rows, |client| client.id.uuid(), |client| client)))
+    Ok(axum::Json(page.list(rows, |client| client.id.uuid(), ClientView::from)))
 }
 
 /// Makes a client, with its default sublicense `main`.
 #[utoipa::path(post, path = "/api/v1/clients", tag = "clients", request_body = NewClient, responses(
-    (status = 201, body = Client),
+    (status = 201, body = ClientView),
     (status = 409, description = "The slug, sku or a host name is another client's.", body = crate::http::problem::ProblemDetails, content_type = "application/problem+json"),
 ))]
 async fn create_client(
@@ -100,34 +105,38 @@ async fn create_client(
     };
     let author = scope.author(&app.entropy);
     let client = create(&mut transaction, author, input.body, Surroundings::of(&app.settings)).await?;
-    let reply = ticket.reply(&mut transaction, StatusCode::CREATED, &client).await?;
+    let reply = ticket.reply(&mut transaction, StatusCode::CREATED, &ClientView::from(client)).await?;
     app.commit(transaction).await?;
     Ok(reply)
 }
 
 /// Shows one client.
-#[utoipa::path(get, path = "/api/v1/clients/{client}", tag = "clients", responses((status = 200, body = Client)))]
-async fn get_client(State(app): State<App>, scope: ClientScope<ClientsRead>) -> Result<axum::Json<Client>, Problem> {
+#[utoipa::path(get, path = "/api/v1/clients/{client}", tag = "clients", responses((status = 200, body = ClientView)))]
+async fn get_client(
+    State(app): State<App>,
+    scope: ClientScope<ClientsRead>,
+) -> Result<axum::Json<ClientView>, Problem> {
     let mut conn = app.acquire().await?;
-    store::find(&mut conn, scope.client, scope.now).await?.map(axum::Json).ok_or_else(Problem::not_found)
+    let client = store::find(&mut conn, scope.client, scope.now).await?.ok_or_else(Problem::not_found)?;
+    Ok(axum::Json(client.into()))
 }
 
 /// Changes one client: what is left out stays, null clears (JSON Merge Patch).
 #[utoipa::path(patch, path = "/api/v1/clients/{client}", tag = "clients", request_body = ClientChange, responses(
-    (status = 200, body = Client),
+    (status = 200, body = ClientView),
     (status = 409, description = "The sku or a host name is another client's.", body = crate::http::problem::ProblemDetails, content_type = "application/problem+json"),
 ))]
 async fn update_client(
     State(app): State<App>,
     scope: ClientScope<ClientsWrite>,
     ApiJson(change): ApiJson<ClientChange>,
-) -> Result<axum::Json<Client>, Problem> {
+) -> Result<axum::Json<ClientView>, Problem> {
     scope.require_operator_for(change.operator_fields())?;
     let mut transaction = app.begin().await?;
     let author = scope.author(&app.entropy);
     let client = update(&mut transaction, author, scope.client, change, Surroundings::of(&app.settings)).await?;
     app.commit(transaction).await?;
-    Ok(axum::Json(client))
+    Ok(axum::Json(client.into()))
 }
 
 #[derive(Deserialize)]
@@ -142,7 +151,7 @@ async fn named_client(app: &App, path: &VouchPath) -> Result<crate::ids::ClientI
 
 /// Vouches for an e-mail domain as the client's own; one that it did not name yet is added. A connection may then be
 /// trusted for it.
-#[utoipa::path(post, path = "/api/v1/clients/{client}/domains/{domain}/vouch", tag = "clients", responses((status = 200, body = Client)))]
+#[utoipa::path(post, path = "/api/v1/clients/{client}/domains/{domain}/vouch", tag = "clients", responses((status = 200, body = ClientView)))]
 async fn vouch_domain(
     State(app): State<App>,
     scope: OperatorScope<ClientsWrite>,
@@ -156,7 +165,7 @@ async fn vouch_domain(
         Claim::Fresh(ticket) => ticket,
     };
     let client = vouch(&mut transaction, scope.author(&app.entropy), client, &path.domain).await?;
-    let reply = ticket.reply(&mut transaction, StatusCode::OK, &client).await?;
+    let reply = ticket.reply(&mut transaction, StatusCode::OK, &ClientView::from(client)).await?;
     app.commit(transaction).await?;
     Ok(reply)
 }

@@ -3,8 +3,16 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::rules::{Surroundings, is_email, is_plain_text, web_url};
-use crate::admin::{Invalid, present};
+use super::{
+    brand_files::{css_invalid, is_branding_path},
+    branding_api::ColorWarning,
+    css,
+    rules::{Surroundings, is_email, is_plain_text, web_url},
+};
+use crate::{
+    admin::{Invalid, present},
+    http::theme::{self, Place, Shade, Theme},
+};
 
 const MAX_LINE: usize = 200;
 const MAX_TEXT: usize = 2000;
@@ -77,13 +85,47 @@ pub struct Branding {
     pub welcome_text: Option<String>,
     pub footer: Option<String>,
     pub email_from_name: Option<String>,
+    /// As an admin wrote it. Pages wear what was made of it, at `stylesheet_url`.
+    pub custom_css: Option<String>,
+    /// Where the sanitised custom CSS is served; made by the gateway.
+    pub stylesheet_url: Option<String>,
+}
+
+impl Branding {
+    /// The colours as pages use them; what is left open is neutral.
+    pub fn theme(&self) -> Theme {
+        let neutral = Theme::default();
+        let color = |own: &Option<Color>| own.as_ref().and_then(|color| color.as_str().parse().ok());
+        let accent = color(&self.accent_color);
+        Theme {
+            accent: accent.unwrap_or(neutral.accent),
+            // One colour alone makes a plain surface of itself rather than a gradient with a stranger's.
+            secondary: color(&self.secondary_color).or(accent).unwrap_or(neutral.secondary),
+        }
+    }
+
+    /// What an admin should know of the colours.
+    pub(super) fn warnings(&self) -> Vec<ColorWarning> {
+        let warning = |shade: Shade| {
+            let Shade { given, used, .. } = shade;
+            let detail = match shade.place {
+                Place::Fill => format!("neither white nor dark text reads well on #{given}; buttons use #{used}"),
+                Place::Text => {
+                    let contrast = given.contrast(theme::Color::new(255, 255, 255));
+                    format!("#{given} on white has a contrast of {contrast:.1}, and text needs 4.5; links use #{used}")
+                }
+            };
+            ColorWarning { field: "accent_color", detail }
+        };
+        self.theme().shades().into_iter().map(warning).collect()
+    }
 }
 
 /// What is to change of a look. A field that is left out stays; null clears it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BrandingChange {
-    /// https, at most 2,000 characters; or a path below `/static`.
+    /// https, at most 2,000 characters; or a path below `/static`; or where a picture that was uploaded is served.
     #[serde(default, deserialize_with = "present")]
     pub logo_url: Option<Option<String>>,
     /// `#rrggbb`; the text on it is black or white, whichever is readable.
@@ -103,6 +145,9 @@ pub struct BrandingChange {
     pub footer: Option<Option<String>>,
     #[serde(default, deserialize_with = "present")]
     pub email_from_name: Option<Option<String>>,
+    /// At most 20,000 bytes. Decoration only: what could load, hide, move or cover is refused, and told with its line.
+    #[serde(default, deserialize_with = "present")]
+    pub custom_css: Option<Option<String>>,
 }
 
 impl BrandingChange {
@@ -110,12 +155,13 @@ impl BrandingChange {
         for (name, url) in [("logo_url", &self.logo_url), ("background_url", &self.background_url)] {
             if let Some(Some(url)) = url
                 && !is_own_file(url)
+                && !is_branding_path(url)
                 && web_url(url, surroundings).is_none()
             {
                 invalid.push(
                     "api.invalid",
                     format!("/branding/{name}"),
-                    "write a whole https URL, or a path below /static",
+                    "write a whole https URL, or a path below /static, or upload a picture",
                 );
             }
         }
@@ -123,6 +169,11 @@ impl BrandingChange {
             && !is_email(email)
         {
             invalid.push("api.invalid", "/branding/support_email", "write an e-mail address");
+        }
+        if let Some(Some(source)) = &self.custom_css
+            && let Err(troubles) = css::compile(source)
+        {
+            invalid.append(css_invalid(&troubles));
         }
         let texts = [
             ("welcome_text", &self.welcome_text, MAX_TEXT),
@@ -153,6 +204,7 @@ impl BrandingChange {
         set(&mut branding.welcome_text, self.welcome_text);
         set(&mut branding.footer, self.footer);
         set(&mut branding.email_from_name, self.email_from_name);
+        set(&mut branding.custom_css, self.custom_css);
     }
 }
 

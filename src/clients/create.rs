@@ -4,7 +4,7 @@ use serde_json::json;
 use sqlx::PgConnection;
 
 use super::{
-    Branding, Client, ClientError, ClientStatus, NewClient, Surroundings, store, store_sublicenses,
+    Branding, Client, ClientError, ClientStatus, NewClient, Surroundings, brand_files, store, store_sublicenses,
     sublicense::main_sublicense, update::write,
 };
 use crate::admin::{Author, Invalid};
@@ -54,6 +54,7 @@ pub async fn create(
     change.apply(&mut client);
     store::insert(conn, &client).await?;
     store_sublicenses::insert(conn, client.id, &main_sublicense(author)).await?;
+    brand_files::settle(conn, &before.branding, &mut client, author.now).await?;
     write(conn, &before, &client, author.now).await?;
     author
         .record(conn, client.id, "client.created", client.id.to_string(), json!({ "slug": client.slug }), None)

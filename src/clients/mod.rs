@@ -6,22 +6,30 @@
 //! | change one | [`update`] |
 //! | vouch for an e-mail domain, or take that back | [`vouch`], [`unvouch`] |
 //! | make, change, delete a sublicense | [`create_sublicense`], [`update_sublicense`], [`delete_sublicense`] |
+//! | upload or take away a logo or background | [`put_picture`], [`remove_picture`]; decoded and written anew in `picture.rs` |
+//! | custom CSS, sanitised | `css/`, published by `brand_files.rs` |
 //! | what the learner's path asks of a client | [`Directory`], cached by version |
 //!
 //! Invariants: a slug never changes and is never a reserved word; every client has exactly one default sublicense; only
 //! an organisation's own domain can be vouched for, never a public mail domain or a public suffix; every change that a
-//! page or a sign-in could notice grows the client's version, in the transaction of the change.
+//! page or a sign-in could notice grows the client's version, in the transaction of the change; no byte of an uploaded
+//! picture or of typed CSS is served, only what was made of it.
 
 pub mod api;
+mod brand_files;
 mod branding;
+mod branding_api;
 mod change;
 mod create;
+mod css;
 mod directory;
 pub mod domain;
 mod model;
 pub mod pages;
+mod picture;
 mod rules;
 mod store;
+mod store_branding;
 mod store_sublicenses;
 mod sublicense;
 mod sublicense_api;
@@ -29,6 +37,7 @@ mod sublicense_change;
 mod update;
 mod vouch;
 
+pub use brand_files::{put_picture, remove_picture};
 pub use branding::{Branding, BrandingChange, Color};
 pub use change::{ClientChange, DomainEntry, NewClient};
 pub use create::create;

@@ -360,7 +360,8 @@ pub(super) struct FactsRow {
 /// Reads [`FactsRow`].
 pub(super) async fn facts(conn: &mut PgConnection, client: ClientId) -> Result<Option<FactsRow>, Fault> {
     let row = sqlx::query!(
-        r#"select s.slug, c.name, c.status, c.license_ends_at, c.seat_limit, c.branding, c.session_idle_s,
+        r#"select s.slug, c.name, c.status, c.license_ends_at, c.seat_limit,
+                  c.branding - 'custom_css' as "branding!", c.session_idle_s,
                   c.session_absolute_s, c.default_locale, c.time_zone, c.password_login, c.sso_required,
                   c.verify_email_first, c.version,
                   (select coalesce(jsonb_agg(jsonb_build_object('domain', d.domain, 'verified_at', d.verified_at,

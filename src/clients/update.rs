@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::PgConnection;
 
-use super::{Client, ClientChange, ClientError, Surroundings, store};
+use super::{Client, ClientChange, ClientError, Surroundings, brand_files, store};
 use crate::{
     admin::{Author, Invalid, difference},
     audit::Values,
@@ -32,6 +32,7 @@ pub async fn update(
     change.apply(&mut after);
     let Some(difference) = difference(&before, &after)? else { return Ok(before) };
     after.updated_at = author.now;
+    brand_files::settle(conn, &before.branding, &mut after, author.now).await?;
     write(conn, &before, &after, author.now).await?;
     let facts = json!({ "fields": difference.fields });
     let values = Values { learner: None, before: difference.before, after: difference.after };

@@ -19,7 +19,8 @@ use crate::app::App;
 #[folder = "$CARGO_MANIFEST_DIR/src/http/static"]
 struct Files;
 
-const FOR_GOOD: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+/// For what is named by its content.
+pub const FOR_GOOD: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 const REVALIDATE: HeaderValue = HeaderValue::from_static("public, no-cache");
 
 /// `/static/v-<digest of all files>`: a constant of the build, worked out when first asked for.
@@ -77,22 +78,28 @@ async fn file(Path(path): Path<String>, request: HeaderMap) -> Response {
     let is_current = version == Some(current) && !cfg!(debug_assertions);
     let cache = if is_current { FOR_GOOD } else { REVALIDATE };
     let tag = format!("{}\"", hex(file.metadata.sha256_hash().get(..12).unwrap_or_default(), "\""));
-    let known = request
-        .get_all(header::IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        // A weak comparison (RFC 9110, 13.1.2): compression on the way weakens the tag.
-        .any(|value| value.trim().trim_start_matches("W/") == tag);
+    let tag = HeaderValue::from_str(&tag).unwrap_or(HeaderValue::from_static("\"\""));
+    let known = is_known(&request, &tag);
     let headers = [
         (header::CACHE_CONTROL, cache),
         (header::CONTENT_TYPE, content_type(file.metadata.mimetype())),
-        (header::ETAG, HeaderValue::from_str(&tag).unwrap_or(HeaderValue::from_static("\"\""))),
+        (header::ETAG, tag),
     ];
     if known {
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
     (headers, file.data).into_response()
+}
+
+/// Whether the browser has it already, by its tag.
+pub fn is_known(request: &HeaderMap, tag: &HeaderValue) -> bool {
+    request
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        // A weak comparison (RFC 9110, 13.1.2): compression on the way weakens the tag.
+        .any(|value| tag == value.trim().trim_start_matches("W/"))
 }
 
 fn content_type(guessed: &str) -> HeaderValue {

@@ -27,6 +27,8 @@ pub struct Brand<'a> {
     pub welcome_text: Option<&'a str>,
     pub footer: Option<&'a str>,
     pub support_email: Option<&'a str>,
+    /// Where the client's own stylesheet is; it never holds more than decoration.
+    pub stylesheet: Option<&'a str>,
 }
 
 impl Brand<'_> {

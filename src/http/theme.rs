@@ -34,8 +34,13 @@ impl Color {
         Self { red, green, blue }
     }
 
+    /// Its red, green and blue.
+    pub const fn channels(self) -> [u8; 3] {
+        [self.red, self.green, self.blue]
+    }
+
     /// Relative luminance as WCAG defines it.
-    fn luminance(self) -> f64 {
+    pub fn luminance(self) -> f64 {
         let linear = |channel: u8| {
             let value = f64::from(channel) / 255.0;
             if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
@@ -115,6 +120,23 @@ impl FromStr for Theme {
     }
 }
 
+/// Where a colour is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Behind the text of a button.
+    Fill,
+    /// As text on white and on the light shades of pages.
+    Text,
+}
+
+/// A colour that was given, and the nearest one with enough contrast, which is used in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shade {
+    pub place: Place,
+    pub given: Color,
+    pub used: Color,
+}
+
 /// Text over a colour and that colour, moved as little as the text needs.
 fn fill(color: Color) -> (Color, Color) {
     if color.contrast(WHITE) >= TEXT { (WHITE, color) } else { (INK, color.until(WHITE, &[INK], TEXT)) }
@@ -131,6 +153,18 @@ impl Theme {
         }
         css.push_str("}\n");
         css
+    }
+
+    /// Where a colour of the brand has too little contrast to be used as it is.
+    pub fn shades(&self) -> Vec<Shade> {
+        let token =
+            |wanted: &str| self.tokens().into_iter().find_map(|(name, color)| (name == wanted).then_some(color));
+        let places = [(Place::Fill, "accent", self.accent), (Place::Text, "accent-text", self.accent)];
+        let shade = |(place, name, given): (Place, &str, Color)| {
+            let used = token(name).filter(|used| *used != given)?;
+            Some(Shade { place, given, used })
+        };
+        places.into_iter().filter_map(shade).collect()
     }
 
     /// The design tokens by their names.

@@ -49,7 +49,7 @@ const DESCRIPTION: &str = "Lists are pages: `items` and `next_cursor`, to be giv
 (RFC 9457) with a stable `code` and a `reference` that is found again in the logs and the audit trail. A `{client}` segment \
 takes the client's id or its slug. A POST takes an `Idempotency-Key`: repeated within 24 hours it changes nothing twice and \
 answers the same, marked `Idempotency-Replayed: true`; what is shown once is not shown again. Times are RFC 3339 in UTC. \
-Unknown and read-only fields are refused. Another client's id answers as one that never was. Branding takes no custom CSS.";
+Unknown and read-only fields are refused. Another client's id answers as one that never was.";
 
 /// Every part's routes, with who may call them.
 pub fn routes() -> ApiRoutes {

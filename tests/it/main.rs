@@ -13,6 +13,8 @@ mod api_content;
 mod api_learners;
 mod api_tokens;
 mod apply;
+mod branding_css;
+mod branding_pictures;
 mod browser;
 mod config;
 mod connections;

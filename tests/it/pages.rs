@@ -40,6 +40,7 @@ fn brands() -> Vec<(&'static str, Brand<'static>)> {
         welcome_text: Some("Skills for everybody who builds, ships and repairs."),
         footer: Some("Acme Academy is a service of Acme Corporation."),
         support_email: Some("learning@acme.example"),
+        stylesheet: Some("/acme/branding/00000000000000000000000000000000.css"),
     };
     let globex = Brand {
         slug: "globex",
@@ -50,6 +51,7 @@ fn brands() -> Vec<(&'static str, Brand<'static>)> {
         welcome_text: Some("Every journey begins with a question."),
         footer: None,
         support_email: Some("academy@globex.example"),
+        stylesheet: None,
     };
     let plain = Brand { slug: "plain", name: long, theme: theme("ffffff-ffff00"), ..Brand::default() };
     let rtl = Brand {
@@ -63,6 +65,7 @@ fn brands() -> Vec<(&'static str, Brand<'static>)> {
         welcome_text: Some(MARKUP),
         footer: Some(MARKUP),
         support_email: Some(MARKUP),
+        stylesheet: Some(MARKUP),
         ..globex
     };
     vec![
