@@ -22,6 +22,7 @@ use crate::{
     entropy::Entropy,
     fault::Fault,
     ids::ClientId,
+    invites,
     login::record::Recorder,
     mail::{self, MailOutcome},
     outbound::Outbound,
@@ -120,12 +121,12 @@ impl Deref for App {
 
 /// Tells each domain what became of a mail about something of its own.
 fn mail_heard<'a>(
-    _conn: &'a mut PgConnection,
-    _entropy: &'a Entropy,
-    _client: ClientId,
-    _about: &'a str,
-    _outcome: MailOutcome,
-    _now: DateTime<Utc>,
+    conn: &'a mut PgConnection,
+    entropy: &'a Entropy,
+    client: ClientId,
+    about: &'a str,
+    outcome: MailOutcome,
+    now: DateTime<Utc>,
 ) -> BoxFuture<'a, Result<(), Fault>> {
-    Box::pin(async { Ok(()) })
+    Box::pin(invites::mail_heard(conn, entropy, client, about, outcome, now))
 }

@@ -101,6 +101,8 @@ ids! {
     ImportId = "imp";
     /// An account.
     AccountId = "acc";
+    /// An invite.
+    InviteId = "inv";
     /// A key pair of ours for one connection.
     KeyId = "key";
     /// A mail in the outbox.

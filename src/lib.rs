@@ -32,6 +32,7 @@ pub mod sessions;
 pub mod accounts;
 pub mod content;
 pub mod roster;
+pub mod invites;
 pub mod login;
 pub mod jobs;
 // What binds it all together.

@@ -33,6 +33,6 @@ pub use grant::{Applied, Occasion, apply};
 pub use ledger::Ledger;
 pub use model::{Access, Grant, Source, SublicenseTerms, current_access, effective_end};
 pub use offer::{Answer, By, Ending, Offer};
-pub use reservation::{Reservation, release, release_many, reserve, reserve_many};
+pub use reservation::{Reservation, release, release_lapsed, release_many, reserve, reserve_many};
 pub use seats::Full;
 pub use sync::{Change, Plan, Skipped, Terms, plan};

@@ -16,12 +16,14 @@ use crate::{
     ids::{ClientId, SublicenseId},
 };
 
-/// A wish to reserve: one seat of the client, and one of each sublicense.
+/// A wish to reserve: one seat of each sublicense, and one of the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reservation {
     /// Who holds it: the id of an invite.
     pub holder: Uuid,
     pub sublicenses: Vec<SublicenseId>,
+    /// Whether one of the client is needed, too; not where it is meant for a learner who holds one.
+    pub client_seat: bool,
     pub expires_at: DateTime<Utc>,
 }
 
@@ -34,7 +36,7 @@ pub async fn reserve(
     expires_at: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> Result<Result<(), Full>, Fault> {
-    let wish = Reservation { holder, sublicenses: sublicenses.to_vec(), expires_at };
+    let wish = Reservation { holder, sublicenses: sublicenses.to_vec(), client_seat: true, expires_at };
     let mut outcomes = reserve_many(conn, client, std::slice::from_ref(&wish), now).await?;
     Ok(outcomes.pop().unwrap_or(Ok(())))
 }
@@ -59,8 +61,9 @@ pub async fn reserve_many(
     let mut rows: BTreeMap<(Uuid, Uuid), DateTime<Utc>> = BTreeMap::new();
     let mut outcomes = Vec::with_capacity(wishes.len());
     for wish in wishes {
+        let of_client = wish.client_seat.then_some(Scope::Client);
         let scopes: BTreeSet<Scope> =
-            std::iter::once(Scope::Client).chain(wish.sublicenses.iter().copied().map(Scope::Sublicense)).collect();
+            of_client.into_iter().chain(wish.sublicenses.iter().copied().map(Scope::Sublicense)).collect();
         let is_new = |scope: &&Scope| !held.contains(&(wish.holder, scope.id(client)));
         let new: Vec<Scope> = scopes.iter().filter(is_new).copied().collect();
         if let Some(full) = new.iter().find_map(|scope| seats.has_room(*scope).err()) {
@@ -92,6 +95,27 @@ pub async fn release_many(
     holders: &[Uuid],
     now: DateTime<Utc>,
 ) -> Result<(), Fault> {
+    give_back(conn, client, holders, now, |_| true).await
+}
+
+/// Gives back what many holders had reserved, but for reservations whose end is yet to come: whoever has moved the end
+/// meanwhile keeps the seats.
+pub async fn release_lapsed(
+    conn: &mut PgConnection,
+    client: ClientId,
+    holders: &[Uuid],
+    now: DateTime<Utc>,
+) -> Result<(), Fault> {
+    give_back(conn, client, holders, now, |row| row.expires_at <= now).await
+}
+
+async fn give_back(
+    conn: &mut PgConnection,
+    client: ClientId,
+    holders: &[Uuid],
+    now: DateTime<Utc>,
+    is_meant: impl Fn(&ReservationRow) -> bool,
+) -> Result<(), Fault> {
     let scopes =
         |rows: &[ReservationRow]| -> BTreeSet<Scope> { rows.iter().map(|row| Scope::of(row.scope, client)).collect() };
     let named = scopes(&store::reservations(conn, client, holders).await?);
@@ -104,12 +128,14 @@ pub async fn release_many(
     });
     let mut seats = lock(conn, client, &sublicenses.collect::<Vec<_>>(), 0, now).await?;
     // Read again under the locks: somebody may have used or dropped them meanwhile.
-    let rows = store::reservations(conn, client, holders).await?;
+    let mut rows = store::reservations(conn, client, holders).await?;
+    rows.retain(is_meant);
     for row in &rows {
         seats.release(Scope::of(row.scope, client));
     }
+    let holders: BTreeSet<Uuid> = rows.iter().map(|row| row.holder).collect();
     let locked: Vec<Uuid> = seats.locked();
-    store::delete_reservations(conn, client, holders, &locked).await?;
+    store::delete_reservations(conn, client, &holders.into_iter().collect::<Vec<_>>(), &locked).await?;
     seats.write(conn).await
 }
 

@@ -42,8 +42,8 @@ pub use idempotency::{Claim, Once, Reply, Ticket, forget_old};
 pub use invalid::{Invalid, InvalidField};
 pub use permission::{
     AttemptsRead, ClientsRead, ClientsWrite, ConnectionsRead, ConnectionsWrite, ContentRead, ContentWrite, EventsRead,
-    Grants, ImportsRead, ImportsWrite, LearnersRead, LearnersWrite, MailRead, MailWrite, Permission, TokensRead,
-    TokensWrite,
+    Grants, ImportsRead, ImportsWrite, InvitesRead, InvitesWrite, LearnersRead, LearnersWrite, MailRead, MailWrite,
+    Permission, TokensRead, TokensWrite,
 };
 pub use scope::{ClientScope, Denied, OperatorScope, find_client};
 pub use secret::TokenSecret;

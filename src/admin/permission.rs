@@ -84,6 +84,10 @@ permissions! {
     MailRead = "mail:read";
     /// Send mails again, and report bounces.
     MailWrite = "mail:write";
+    /// See invites.
+    InvitesRead = "invites:read";
+    /// Make, resend and revoke invites.
+    InvitesWrite = "invites:write";
     /// Read the audit trail.
     EventsRead = "events:read";
     /// See tokens, never their secrets.

@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | refresh of metadata and discovery | 20 s | each claims rows with a lease (`for update skip locked`) |
 //! | mails that are due | 1 s | each claims rows with a lease (`for update skip locked`) |
+//! | reminders of invites, and their ends | 20 s | reminders are claimed (`for update skip locked`); an end is noted once, by a condition |
 //! | removal of sealed claims, used assertions, idempotency keys, old mails | 60 s | in small batches; two replicas that meet skip each other's rows |
 //!
 //! Invariants: no job needs another, a leader, or an order; one that fails is tried again at its next turn, and the
@@ -15,20 +16,24 @@ mod store;
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
-use crate::{app::App, connections, fault::Fault, mail};
+use crate::{app::App, connections, fault::Fault, invites, mail};
 
 pub use clean::{Cleaned, clean};
 
 const REFRESH_EVERY: Duration = Duration::from_secs(20);
+const INVITES_EVERY: Duration = Duration::from_secs(20);
+/// Invites that one transaction reminds of or ends.
+const INVITES_BATCH: i64 = 200;
 const CLEAN_EVERY: Duration = Duration::from_secs(60);
 /// Identity providers that one replica reads in one turn.
 const REFRESH_BATCH: i64 = 32;
 
 /// Runs every job until `stop`. What is under way then comes to its end.
 pub async fn run(app: App, stop: CancellationToken) {
-    tokio::join!(refresh(&app, &stop), remove(&app, &stop), mail::run(&app, &stop));
+    tokio::join!(refresh(&app, &stop), invite(&app, &stop), remove(&app, &stop), mail::run(&app, &stop));
 }
 
 async fn refresh(app: &App, stop: &CancellationToken) {
@@ -36,6 +41,20 @@ async fn refresh(app: &App, stop: &CancellationToken) {
     while stop.run_until_cancelled(turns.tick()).await.is_some() {
         tell("refresh", connections::refresh_due(app, app.clock.now(), REFRESH_BATCH).await.map(|_| ()));
     }
+}
+
+async fn invite(app: &App, stop: &CancellationToken) {
+    let mut turns = turns(app, INVITES_EVERY);
+    while stop.run_until_cancelled(turns.tick()).await.is_some() {
+        tell("invites", follow_invites(app, app.clock.now()).await);
+    }
+}
+
+/// Reminds of invites, and ends those whose time is over, until nothing is due.
+pub async fn follow_invites(app: &App, now: DateTime<Utc>) -> Result<(), Fault> {
+    while invites::expire_due(app, now, INVITES_BATCH).await? > 0 {}
+    while invites::remind_due(app, now, INVITES_BATCH).await? > 0 {}
+    Ok(())
 }
 
 async fn remove(app: &App, stop: &CancellationToken) {

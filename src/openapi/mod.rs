@@ -29,7 +29,7 @@ use crate::{
         Problem,
         problem::{FieldProblem, ProblemDetails},
     },
-    login, mail, roster,
+    invites, login, mail, roster,
 };
 
 const TAGS: &[(&str, &str)] = &[
@@ -39,6 +39,7 @@ const TAGS: &[(&str, &str)] = &[
     ("mapping", "The rules that turn an identity provider's claims into profile and access."),
     ("attempts", "Sign-ins as they went: every check, the reason, and which side must fix it."),
     ("learners", "People within a client, their access, blocks and sessions."),
+    ("invites", "Offers by e-mail: who was invited to what, and where it stands."),
     ("content", "References into the learning platform, and who sees them."),
     ("mail", "Mails on their way and what became of them; dead letters; bounces."),
     ("events", "The append-only audit trail."),
@@ -61,6 +62,7 @@ pub fn routes() -> ApiRoutes {
         .merge(login::evaluate_api::routes())
         .merge(content::api::routes())
         .merge(mail::api::routes())
+        .merge(invites::api::routes())
         .merge(admin::events_api::routes())
         .merge(admin::api::routes())
 }

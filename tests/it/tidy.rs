@@ -26,6 +26,7 @@ const ORDER: &[&[&str]] = &[
     &["accounts"],
     &["content"],
     &["roster"],
+    &["invites"],
     &["login"],
     &["jobs"],
     &["openapi"],
