@@ -15,6 +15,7 @@ use crate::{
     cache::Cache,
     clients,
     clock::Clock,
+    codes,
     config::Settings,
     connections,
     crypto::Sealer,
@@ -53,6 +54,8 @@ pub struct Parts {
     /// Where uploaded pictures are decoded.
     pub pictures: Bounded,
     pub recorder: Recorder,
+    /// Redemptions that wait for each other's transaction.
+    pub redemptions: codes::Line,
     /// The way to the mail server.
     pub carrier: mail::Carrier,
     /// Who is told what became of a mail.
@@ -88,6 +91,7 @@ impl App {
             verify,
             pictures: Bounded::new("pictures", 1, 8),
             recorder,
+            redemptions: codes::Line::default(),
             carrier,
             mail_listener: mail_heard,
             metrics,

@@ -70,3 +70,11 @@ pub fn is_unavailable(error: &sqlx::Error) -> bool {
         _ => false,
     }
 }
+
+/// Whether PostgreSQL chose this transaction to give way to another: a deadlock, or a serialization failure.
+pub fn is_conflict(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(database) => database.code().is_some_and(|code| code == "40P01" || code == "40001"),
+        _ => false,
+    }
+}

@@ -33,6 +33,14 @@ impl Fault {
         }
     }
 
+    /// Whether the same transaction may go through when it is tried again at once: a deadlock, or a lost race.
+    pub fn is_conflict(&self) -> bool {
+        match self {
+            Self::Database(error) => db::is_conflict(error),
+            _ => false,
+        }
+    }
+
     /// The constraint that refused a statement, where that is the cause.
     pub fn constraint(&self) -> Option<&str> {
         match self {

@@ -103,6 +103,12 @@ ids! {
     AccountId = "acc";
     /// An invite.
     InviteId = "inv";
+    /// A registration code.
+    RegistrationCodeId = "reg";
+    /// A batch of redemption codes.
+    BatchId = "bat";
+    /// A redemption code.
+    CodeId = "red";
     /// A key pair of ours for one connection.
     KeyId = "key";
     /// A mail in the outbox.

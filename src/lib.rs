@@ -33,6 +33,7 @@ pub mod accounts;
 pub mod content;
 pub mod roster;
 pub mod invites;
+pub mod codes;
 pub mod login;
 pub mod jobs;
 // What binds it all together.

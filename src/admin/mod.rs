@@ -41,9 +41,9 @@ pub use create_token::{CreateTokenError, CreatedToken, NewToken, create_token};
 pub use idempotency::{Claim, Once, Reply, Ticket, forget_old};
 pub use invalid::{Invalid, InvalidField};
 pub use permission::{
-    AttemptsRead, ClientsRead, ClientsWrite, ConnectionsRead, ConnectionsWrite, ContentRead, ContentWrite, EventsRead,
-    Grants, ImportsRead, ImportsWrite, InvitesRead, InvitesWrite, LearnersRead, LearnersWrite, MailRead, MailWrite,
-    Permission, TokensRead, TokensWrite,
+    AttemptsRead, ClientsRead, ClientsWrite, CodesRead, CodesWrite, ConnectionsRead, ConnectionsWrite, ContentRead,
+    ContentWrite, EventsRead, Grants, ImportsRead, ImportsWrite, InvitesRead, InvitesWrite, LearnersRead,
+    LearnersWrite, MailRead, MailWrite, Permission, TokensRead, TokensWrite,
 };
 pub use scope::{ClientScope, Denied, OperatorScope, find_client};
 pub use secret::TokenSecret;

@@ -72,6 +72,10 @@ permissions! {
     LearnersWrite = "learners:write";
     /// See sign-in attempts.
     AttemptsRead = "attempts:read";
+    /// See codes, the codes themselves too, and who redeemed them.
+    CodesRead = "codes:read";
+    /// Make, change and revoke codes.
+    CodesWrite = "codes:write";
     /// See content items.
     ContentRead = "content:read";
     /// Make and change content items.

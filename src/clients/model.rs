@@ -146,7 +146,10 @@ impl From<Fault> for ClientError {
             Some("hosts_pkey") => Self::HostTaken,
             Some("sublicenses_slug_unique") => Self::SublicenseSlugTaken,
             Some(
-                "access_grants_sublicense_fkey" | "blocks_sublicense_fkey" | "content_sublicenses_sublicense_fkey",
+                "access_grants_sublicense_fkey"
+                | "blocks_sublicense_fkey"
+                | "content_sublicenses_sublicense_fkey"
+                | "code_offer_sublicenses_sublicense_fkey",
             ) => Self::InUse,
             _ => Self::Fault(fault),
         }

@@ -26,7 +26,7 @@ const ORDER: &[&[&str]] = &[
     &["accounts"],
     &["content"],
     &["roster"],
-    &["invites"],
+    &["codes", "invites"],
     &["login"],
     &["jobs"],
     &["openapi"],
