@@ -6,7 +6,7 @@ use crate::{
     app::App,
     clients, content,
     http::{assets, health, layers},
-    login, openapi,
+    invites, login, openapi,
 };
 
 /// The public listener's routes.
@@ -16,6 +16,7 @@ pub fn public(app: &App) -> Router {
         .merge(login::pages::routes())
         .merge(clients::pages::routes())
         .merge(content::pages::routes())
+        .merge(invites::pages::routes())
         .merge(openapi::router(app));
     if app.settings.server.operator_listen.is_none() {
         router = router.merge(health::routes());

@@ -66,6 +66,9 @@ pub struct ClientChange {
     /// At most ten, each 1 to 365.
     #[serde(default, deserialize_with = "present")]
     pub reminders_days: Option<Vec<i32>>,
+    /// Whether an invite may be accepted by another verified address, where its domain is a proved one of the client.
+    #[serde(default, deserialize_with = "present")]
+    pub invite_any_domain_address: Option<bool>,
     /// 60 to 2,592,000 seconds.
     #[serde(default, deserialize_with = "present")]
     pub session_idle_s: Option<i32>,
@@ -254,6 +257,7 @@ impl ClientChange {
         set(&mut client.verify_email_first, self.verify_email_first);
         set(&mut client.invite_ttl_days, self.invite_ttl_days);
         set(&mut client.reminders_days, self.reminders_days);
+        set(&mut client.invite_any_domain_address, self.invite_any_domain_address);
         set(&mut client.session_idle_s, self.session_idle_s);
         set(&mut client.session_absolute_s, self.session_absolute_s);
         set(&mut client.default_locale, self.default_locale);

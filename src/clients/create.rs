@@ -42,6 +42,7 @@ pub async fn create(
         verify_email_first: false,
         invite_ttl_days: 14,
         reminders_days: Vec::new(),
+        invite_any_domain_address: false,
         session_idle_s: 28_800,
         session_absolute_s: 43_200,
         default_locale: "en".to_owned(),

@@ -72,6 +72,8 @@ pub struct Client {
     pub verify_email_first: bool,
     pub invite_ttl_days: i32,
     pub reminders_days: Vec<i32>,
+    /// Whether an invite may be accepted by another verified address, where its domain is a proved one of the client.
+    pub invite_any_domain_address: bool,
     pub session_idle_s: i32,
     pub session_absolute_s: i32,
     pub default_locale: String,

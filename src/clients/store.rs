@@ -31,6 +31,7 @@ struct Row {
     verify_email_first: bool,
     invite_ttl_days: i32,
     reminders_days: Vec<i32>,
+    invite_any_domain_address: bool,
     session_idle_s: i32,
     session_absolute_s: i32,
     default_locale: String,
@@ -61,6 +62,7 @@ impl Row {
             verify_email_first: self.verify_email_first,
             invite_ttl_days: self.invite_ttl_days,
             reminders_days: self.reminders_days,
+            invite_any_domain_address: self.invite_any_domain_address,
             session_idle_s: self.session_idle_s,
             session_absolute_s: self.session_absolute_s,
             default_locale: self.default_locale,
@@ -84,7 +86,7 @@ pub(super) async fn find(
                   k.used as "seats_used?",
                   (select count(*)::int from seat_reservations r
                    where r.client_id = c.id and r.scope_id = c.id and r.expires_at > $2) as "seats_reserved?", c.branding, c.password_login, c.sso_required,
-                  c.verify_email_first, c.invite_ttl_days, c.reminders_days, c.session_idle_s, c.session_absolute_s,
+                  c.verify_email_first, c.invite_ttl_days, c.reminders_days, c.invite_any_domain_address, c.session_idle_s, c.session_absolute_s,
                   c.default_locale, c.time_zone, c.created_at, c.updated_at,
                   array(select h.host from hosts h where h.client_id = c.id order by h.host) as "hosts!",
                   (select coalesce(jsonb_agg(jsonb_build_object('domain', d.domain, 'verified_at', d.verified_at,
@@ -110,7 +112,7 @@ pub(super) async fn list(conn: &mut PgConnection, page: Page, now: DateTime<Utc>
                   k.used as "seats_used?",
                   (select count(*)::int from seat_reservations r
                    where r.client_id = c.id and r.scope_id = c.id and r.expires_at > $3) as "seats_reserved?", c.branding, c.password_login, c.sso_required,
-                  c.verify_email_first, c.invite_ttl_days, c.reminders_days, c.session_idle_s, c.session_absolute_s,
+                  c.verify_email_first, c.invite_ttl_days, c.reminders_days, c.invite_any_domain_address, c.session_idle_s, c.session_absolute_s,
                   c.default_locale, c.time_zone, c.created_at, c.updated_at,
                   array(select h.host from hosts h where h.client_id = c.id order by h.host) as "hosts!",
                   (select coalesce(jsonb_agg(jsonb_build_object('domain', d.domain, 'verified_at', d.verified_at,
@@ -159,7 +161,7 @@ pub(super) async fn update(conn: &mut PgConnection, client: &Client) -> Result<(
         "update clients set name = $2, sku = $3, status = $4, license_ends_at = $5, seat_limit = $6, branding = $7,
              password_login = $8, sso_required = $9, verify_email_first = $10, invite_ttl_days = $11,
              reminders_days = $12, session_idle_s = $13, session_absolute_s = $14, default_locale = $15,
-             time_zone = $16, updated_at = $17, version = version + 1
+             time_zone = $16, updated_at = $17, invite_any_domain_address = $18, version = version + 1
          where id = $1",
         client.id.uuid(),
         client.name,
@@ -178,6 +180,7 @@ pub(super) async fn update(conn: &mut PgConnection, client: &Client) -> Result<(
         client.default_locale,
         client.time_zone,
         client.updated_at,
+        client.invite_any_domain_address,
     )
     .execute(conn)
     .await?;

@@ -4,6 +4,7 @@
 use chrono::{DateTime, Datelike, Timelike};
 use chrono_tz::Tz;
 
+pub mod invites;
 pub mod mail;
 
 /// The language of this file, for the `lang` attribute.

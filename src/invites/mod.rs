@@ -17,7 +17,8 @@
 //! | the secret of a link | `link.rs` |
 //! | reminders and ends, by jobs | [`remind_due`], [`expire_due`] |
 //! | what became of a mail | [`mail_heard`] |
-//! | what the link shows, and accepting with a password, a session or by single sign-on | `pages.rs` |
+//! | what the link shows, and to whom | `pages.rs`, `page.rs`, from what `meet.rs` reads |
+//! | accepting there, with a password or in a session | `enter.rs` |
 //! | accepting, within somebody's transaction | [`accept_within`], [`consume_by_address`] |
 //!
 //! Invariants: a link is in its mail alone, is stored as a hash and used once; a resend kills every earlier link, a
@@ -31,10 +32,14 @@ pub mod api;
 mod change;
 mod draft;
 mod due;
+mod enter;
 mod heard;
 mod judge;
 mod link;
+mod meet;
 mod model;
+mod page;
+pub mod pages;
 mod send;
 mod store;
 mod store_accept;
