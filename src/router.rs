@@ -3,6 +3,7 @@
 use axum::Router;
 
 use crate::{
+    accounts,
     app::App,
     clients, content,
     http::{assets, health, layers},
@@ -15,6 +16,7 @@ pub fn public(app: &App) -> Router {
         .merge(assets::routes())
         .merge(login::pages::routes())
         .merge(clients::pages::routes())
+        .merge(accounts::pages::routes())
         .merge(content::pages::routes())
         .merge(invites::pages::routes())
         .merge(openapi::router(app));

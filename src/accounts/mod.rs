@@ -7,9 +7,10 @@
 //! | an account whose address is proved already becomes a learner | `join.rs`: [`create_proved`], [`join`] |
 //! | signs in; guessing is slowed | `sign_in.rs`, `throttle.rs` |
 //! | a link is mailed, and is good once | `proofs.rs` |
-//! | opens it: the address is proved, the provisional learner merged | `confirm.rs`, `merge.rs` |
+//! | opens it: the address is proved, the provisional learner merged | `confirm.rs`, `prove.rs`, `merge.rs` |
 //! | forgot the password, sets a new one | `reset.rs` |
 //! | changes password or address | `change.rs` |
+//! | what nobody claimed is removed | `clean.rs` |
 //! | what the learner sees | `pages/` |
 //!
 //! Invariants
@@ -23,10 +24,17 @@
 //! Passkeys will be another credential of `accounts`, beside its password; nothing here takes a password for granted
 //! in an account's row.
 
+mod change;
+mod clean;
+mod confirm;
 mod join;
+mod merge;
 mod model;
+pub mod pages;
 pub mod passwords;
 mod proofs;
+mod prove;
+mod reset;
 mod session;
 mod sign_in;
 mod sign_up;
@@ -35,7 +43,9 @@ mod store_proofs;
 mod throttle;
 mod trail;
 
+pub use clean::{Cleaned, clean};
 pub use join::{JoinError, Joined, create_proved, join};
+pub use merge::{AddressProved, Merging, ProofListeners};
 pub use model::{NewPerson, clean_name};
 pub use passwords::{PasswordHash, Passwords, Weak};
 pub use session::begin as begin_session;

@@ -1,7 +1,7 @@
 //! Signing in with a password: the account of the address first, else one of its newest provisional learners. A failure
 //! looks and costs the same, whatever there is.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
@@ -9,8 +9,11 @@ use serde_json::json;
 use sqlx::PgConnection;
 
 use super::{
+    confirm::{self, Visit},
     model::Door,
-    passwords, session,
+    passwords,
+    prove::ProveError,
+    session,
     store::{self, Account, PROVISIONAL_TRIED, Provisional},
     throttle::{self, Visitor},
     trail::Occasion,
@@ -83,7 +86,7 @@ pub struct Attempt<'a> {
 /// Checks the password and begins a session. The caller has asked whether the client allows passwords.
 pub async fn sign_in(
     app: &App,
-    client: &ClientFacts,
+    client: &Arc<ClientFacts>,
     attempt: &Attempt<'_>,
     now: DateTime<Utc>,
 ) -> Result<SignedIn, SignInError> {
@@ -93,7 +96,11 @@ pub async fn sign_in(
         let account = store::account_by_email(&mut conn, client.id, attempt.email.key()).await?;
         (account, store::provisional_by_email(&mut conn, client.id, attempt.email.key()).await?)
     };
-    let found = who(app, account.as_ref(), &provisional, attempt.password).await?;
+    let found = match who(app, account.as_ref(), &provisional, attempt.password).await? {
+        Found::Learner(door) => Some(door),
+        Found::Provisional { account, learner } => adopt(app, client, attempt, account, learner, now).await?,
+        Found::Nobody => None,
+    };
     let Some(door) = found else {
         let known = account.as_ref().and_then(|account| account.door).or(provisional.first().map(|one| one.door));
         tell_refused(app, client.id, attempt.reference, known, "sign_in.password.wrong", now).await?;
@@ -123,19 +130,52 @@ pub async fn sign_in(
     Ok(SignedIn { learner: door.learner, session, mark })
 }
 
+/// Whom a password fits.
+enum Found {
+    Learner(Door),
+    /// The account, which has no learner here, only a provisional one of its address.
+    Provisional {
+        account: AccountId,
+        learner: LearnerId,
+    },
+    Nobody,
+}
+
+/// The sign-in of the account proves the address of the provisional learner.
+async fn adopt(
+    app: &App,
+    client: &Arc<ClientFacts>,
+    attempt: &Attempt<'_>,
+    account: AccountId,
+    learner: LearnerId,
+    now: DateTime<Utc>,
+) -> Result<Option<Door>, SignInError> {
+    let visit = Visit { client, replaces: attempt.replaces, reference: attempt.reference, now };
+    match confirm::adopt(app, &visit, account, attempt.email, learner).await {
+        Ok(proven) => Ok(proven.map(|one| Door { learner: one.learner, epoch: one.epoch, is_active: true })),
+        Err(ProveError::Suspended) => Err(SignInError::Suspended),
+        Err(ProveError::Over | ProveError::AccountExists | ProveError::Taken) => Ok(None),
+        Err(ProveError::Fault(fault)) => Err(fault.into()),
+    }
+}
+
 /// Whom the password lets in. As many comparisons for every address, so that a failure tells nothing by its time.
 async fn who(
     app: &App,
     account: Option<&Account>,
     provisional: &[Provisional],
     password: &SecretString,
-) -> Result<Option<Door>, Fault> {
+) -> Result<Found, Fault> {
     let mut hashes = vec![account.and_then(|account| account.password_hash.clone())];
     hashes.extend((0..PROVISIONAL_TRIED).map(|at| provisional.get(at).map(|one| one.password_hash.clone())));
     Ok(match passwords::verify(app, hashes, password).await? {
-        None => None,
-        Some(0) => account.and_then(|account| account.door),
-        Some(at) => provisional.get(at - 1).map(|one| one.door),
+        None => Found::Nobody,
+        Some(0) => match (account, provisional.first()) {
+            (Some(Account { door: Some(door), .. }), _) => Found::Learner(*door),
+            (Some(account), Some(newest)) => Found::Provisional { account: account.id, learner: newest.door.learner },
+            _ => Found::Nobody,
+        },
+        Some(at) => provisional.get(at - 1).map_or(Found::Nobody, |one| Found::Learner(one.door)),
     })
 }
 

@@ -55,7 +55,8 @@ pub async fn sign_up_provisional(
         learner: new.id,
         account: None,
         email: &person.email,
-        to_name: &profile.first_name,
+        // What a stranger typed is not mailed to somebody else's mailbox.
+        to_name: "",
         locale: profile.locale.as_deref(),
     };
     proofs::mail_link(conn, app, client, &letter, now).await?;

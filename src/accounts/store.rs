@@ -7,6 +7,7 @@ use super::{PasswordHash, model::Door};
 use crate::{
     fault::Fault,
     ids::{AccountId, ClientId, LearnerId},
+    learners::EmailAddress,
 };
 
 /// Provisional learners of one address whose passwords are tried: more would make each failure dearer for everybody.
@@ -238,6 +239,23 @@ pub(super) async fn lock_account(
     Ok(row.map(|row| (row.email, row.learner_id.map(LearnerId::from))))
 }
 
+/// An account's address, and its learner in this client.
+pub(super) async fn find_account(
+    conn: &mut PgConnection,
+    client: ClientId,
+    account: AccountId,
+) -> Result<Option<(String, Option<LearnerId>)>, Fault> {
+    let row = sqlx::query!(
+        r#"select a.email, (select learner_id from account_learners where client_id = $2 and account_id = a.id) as learner_id
+           from accounts a where a.id = $1"#,
+        account.uuid(),
+        client.uuid(),
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|row| (row.email, row.learner_id.map(LearnerId::from))))
+}
+
 pub(super) async fn set_password(
     conn: &mut PgConnection,
     account: AccountId,
@@ -294,4 +312,53 @@ pub(super) async fn end_sessions_of_account(
     .await?;
     let door = |id: uuid::Uuid, epoch, status: &str| Door { learner: id.into(), epoch, is_active: status == "active" };
     Ok(rows.into_iter().map(|row| (row.client_id.into(), door(row.id, row.session_epoch, &row.status))).collect())
+}
+
+/// Gives an account another address. Refused by `accounts_email_unique` where another account has it.
+pub(super) async fn set_address(
+    conn: &mut PgConnection,
+    account: AccountId,
+    email: &EmailAddress,
+    now: DateTime<Utc>,
+) -> Result<(), Fault> {
+    sqlx::query!(
+        "update accounts set email = $2, email_key = $3, version = version + 1, updated_at = $4 where id = $1",
+        account.uuid(),
+        email.as_str(),
+        email.key(),
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Gives those learners of an account who have its old address, verified, the new one; not where another learner of
+/// their client has that. Whose record changed.
+pub(super) async fn move_learners(
+    conn: &mut PgConnection,
+    account: AccountId,
+    old: &EmailAddress,
+    new: &EmailAddress,
+    now: DateTime<Utc>,
+) -> Result<Vec<(ClientId, LearnerId)>, Fault> {
+    let rows = sqlx::query!(
+        "with behind as (
+            select l.client_id, l.id from account_learners al join learners l on l.client_id = al.client_id and l.id = al.learner_id
+            where al.account_id = $1 and l.email_key = $2 and l.email_verified
+              and not exists (select from learners h where h.client_id = l.client_id and h.email_key = $4 and h.email_verified and h.id <> l.id)
+            order by 1, 2 for no key update of l
+         )
+         update learners l set email = $3, email_key = $4, version = l.version + 1, updated_at = $5
+         from behind where l.client_id = behind.client_id and l.id = behind.id
+         returning l.client_id, l.id",
+        account.uuid(),
+        old.key(),
+        new.as_str(),
+        new.key(),
+        now,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.client_id.into(), row.id.into())).collect())
 }

@@ -140,3 +140,35 @@ pub(super) async fn kill_of_account(
     .await?;
     Ok(())
 }
+
+/// Hands the links of a learner who is merged to the one who stays, so that an old link still says what became of it.
+pub(super) async fn hand_over(
+    conn: &mut PgConnection,
+    client: ClientId,
+    from: LearnerId,
+    to: LearnerId,
+) -> Result<(), Fault> {
+    sqlx::query!(
+        "update email_proofs set learner_id = $3 where client_id = $1 and learner_id = $2",
+        client.uuid(),
+        from.uuid(),
+        to.uuid(),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Removes links that expired before then; says how many.
+pub(super) async fn remove_expired(conn: &mut PgConnection, before: DateTime<Utc>, limit: i64) -> Result<u64, Fault> {
+    let done = sqlx::query!(
+        "delete from email_proofs where (client_id, token_hash) in (
+             select client_id, token_hash from email_proofs where expires_at < $1
+             order by expires_at limit $2 for update skip locked)",
+        before,
+        limit,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}

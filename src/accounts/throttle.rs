@@ -57,6 +57,21 @@ fn read_mark(app: &App, mark: &str, email: &EmailAddress, now: DateTime<Utc>) ->
     nonce.try_into().ok()
 }
 
+/// An address as it stands in Redis: by our tag over it.
+pub(super) fn hidden(app: &App, email: &EmailAddress) -> String {
+    URL_SAFE_NO_PAD.encode(app.sealer.tag("address", email.key().as_bytes()))
+}
+
+fn own_key(app: &App, email: &EmailAddress) -> Key {
+    Key::global("tries-for", hidden(app, email))
+}
+
+/// Forgets the wrong passwords for an address: its owner has just set a new one.
+pub(super) async fn forgive(app: &App, email: &EmailAddress) -> Result<(), Fault> {
+    app.cache.remove(&[own_key(app, email)]).await?;
+    Ok(())
+}
+
 /// A try that was let through.
 pub(super) struct Try {
     known: Option<[u8; NONCE]>,
@@ -96,8 +111,7 @@ pub(super) async fn begin(
     if let Allowance::RetryAfter(wait) = app.cache.count_try(&from, per_address).await? {
         return Ok(Err(wait));
     }
-    // Hashed: no address stands in Redis.
-    let own = Key::global("tries-for", URL_SAFE_NO_PAD.encode(app.sealer.tag("tries", email.key().as_bytes())));
+    let own = own_key(app, email);
     if let Allowance::RetryAfter(wait) = app.cache.count_try(&own, slowing).await? {
         app.cache.take_back_try(&from).await?;
         return Ok(Err(wait));
@@ -114,5 +128,12 @@ impl Try {
         }
         let nonce = self.known.unwrap_or_else(|| app.entropy.bytes());
         Ok(make_mark(app, email, nonce, now))
+    }
+}
+
+impl Visitor {
+    /// Whether the person of this address signed in with this browser before.
+    pub fn is_known(&self, app: &App, email: &EmailAddress, now: DateTime<Utc>) -> bool {
+        self.mark.as_deref().is_some_and(|mark| read_mark(app, mark, email, now).is_some())
     }
 }

@@ -13,4 +13,4 @@ mod model;
 pub(crate) mod store;
 
 pub use model::{Actor, NewEvent, Values};
-pub use store::{announce, announce_many, record, record_many};
+pub use store::{announce, announce_many, hand_over_values, record, record_many};

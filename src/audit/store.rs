@@ -9,7 +9,7 @@ use super::NewEvent;
 use crate::{
     entropy::Entropy,
     fault::Fault,
-    ids::{ClientId, EventId},
+    ids::{ClientId, EventId, LearnerId},
 };
 
 /// Writes one event. Call it inside the transaction of the change.
@@ -190,4 +190,30 @@ impl EventRows {
         self.references.push(event.reference.map(str::to_owned));
         self.facts.push(event.facts);
     }
+}
+
+/// Hands the personal values of a learner who was merged into another to that one, so that erasure finds them. With
+/// nobody to hand them to they are deleted.
+pub async fn hand_over_values(
+    conn: &mut PgConnection,
+    client: ClientId,
+    from: LearnerId,
+    to: Option<LearnerId>,
+) -> Result<(), Fault> {
+    match to {
+        Some(to) => sqlx::query!(
+            "update audit_values set learner_id = $3 where client_id = $1 and learner_id = $2",
+            client.uuid(),
+            from.uuid(),
+            to.uuid(),
+        ),
+        None => sqlx::query!(
+            "delete from audit_values where client_id = $1 and learner_id = $2",
+            client.uuid(),
+            from.uuid(),
+        ),
+    }
+    .execute(conn)
+    .await?;
+    Ok(())
 }

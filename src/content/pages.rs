@@ -71,6 +71,8 @@ pub struct DashboardPage<'a> {
     pub email: Option<&'a str>,
     pub sublicenses: &'a [Pass],
     pub content: &'a [Item],
+    /// What waits for the proof of the address, where it is not proved yet.
+    pub unproved: Option<&'a str>,
     /// What is told once.
     pub notices: &'a [Notice],
 }
@@ -126,7 +128,12 @@ fn show(client: &Arc<ClientFacts>, home: Home, notices: &[Notice], now: DateTime
     let name = format!("{} {}", home.first_name, home.last_name);
     let email = home.email.as_deref();
     let person = Some(name.trim()).filter(|name| !name.is_empty()).or(email).unwrap_or(text::dashboard::NO_NAME);
+    let waits = match client.verify_email_first {
+        true => text::accounts::own::NOT_CONFIRMED_FIRST,
+        false => text::accounts::own::NOT_CONFIRMED_NEXT,
+    };
     let page = DashboardPage {
+        unproved: home.is_provisional.then_some(waits),
         brand: Brand::of(client),
         person,
         first_name: home.first_name.trim(),

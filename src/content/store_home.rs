@@ -18,6 +18,8 @@ pub(super) struct Home {
     /// Sessions of another epoch are dead.
     pub session_epoch: i32,
     pub is_active: bool,
+    /// Whether the address still waits for its proof.
+    pub is_provisional: bool,
     pub client_version: i64,
     pub held: Json<Vec<Held>>,
     pub content: Json<Vec<Shown>>,
@@ -61,6 +63,7 @@ pub(super) async fn find(
             group by s.id, s.name, s.is_default, s.ends_at
         )
         select l.first_name, l.last_name, l.email, l.session_epoch, l.status = 'active' as "is_active!",
+               exists (select from provisional_passwords p where p.client_id = l.client_id and p.learner_id = l.id) as "is_provisional!",
                c.version as client_version,
                coalesce((
                    select json_agg(json_build_object('name', h.name, 'is_manager', h.is_manager, 'ends_at', h.ends_at)

@@ -24,6 +24,17 @@ pub fn checked(slug: &str, wanted: Option<&str>) -> Option<String> {
     Some(format!("{}{query}", url.path()))
 }
 
+/// A path that carries on where to go afterwards; what comes in was checked.
+pub fn kept(path: &str, return_to: Option<&str>) -> String {
+    match return_to {
+        Some(wanted) => {
+            let mut query = url::form_urlencoded::Serializer::new(String::new());
+            format!("{path}?{}", query.append_pair("return_to", wanted).finish())
+        }
+        None => path.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,7 @@
 use chrono::{DateTime, Datelike, Timelike};
 use chrono_tz::Tz;
 
+pub mod accounts;
 pub mod invites;
 pub mod mail;
 

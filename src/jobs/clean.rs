@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::store;
-use crate::{admin, app::App, fault::Fault, mail};
+use crate::{accounts, admin, app::App, fault::Fault, mail};
 
 /// Rows in one statement.
 const BATCH: i64 = 500;
@@ -17,10 +17,12 @@ pub struct Cleaned {
     pub assertions: u64,
     pub idempotency_keys: u64,
     pub mails: u64,
+    /// Links that prove an address, and learners who never opened theirs.
+    pub accounts: accounts::Cleaned,
 }
 
 /// Empties the sealed claims of attempts whose days are over, and removes used assertions that have expired and
-/// idempotency keys of more than a day ago, and mails that have been kept long enough.
+/// idempotency keys of more than a day ago, mails that have been kept long enough, and what accounts no longer need.
 pub async fn clean(app: &App, now: DateTime<Utc>) -> Result<Cleaned, Fault> {
     let mut cleaned = Cleaned::default();
     for _ in 0..BATCHES {
@@ -30,12 +32,16 @@ pub async fn clean(app: &App, now: DateTime<Utc>) -> Result<Cleaned, Fault> {
         let idempotency_keys = admin::forget_old(&mut conn, now, BATCH).await?;
         drop(conn);
         let mails = mail::tidy_up(app, now, BATCH).await?;
+        let of_accounts = accounts::clean(app, now, BATCH).await?;
+        cleaned.accounts.proofs += of_accounts.proofs;
+        cleaned.accounts.learners += of_accounts.learners;
         cleaned.mails += mails;
         cleaned.claims += claims;
         cleaned.assertions += assertions;
         cleaned.idempotency_keys += idempotency_keys;
         let is_full = |count: u64| i64::try_from(count).is_ok_and(|count| count >= BATCH);
-        if !is_full(claims) && !is_full(assertions) && !is_full(idempotency_keys) && !is_full(mails) {
+        let counts = [claims, assertions, idempotency_keys, mails, of_accounts.proofs, of_accounts.learners];
+        if !counts.into_iter().any(is_full) {
             break;
         }
     }

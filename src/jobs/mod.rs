@@ -6,7 +6,7 @@
 //! | refresh of metadata and discovery | 20 s | each claims rows with a lease (`for update skip locked`) |
 //! | mails that are due | 1 s | each claims rows with a lease (`for update skip locked`) |
 //! | reminders of invites, and their ends | 20 s | reminders are claimed (`for update skip locked`); an end is noted once, by a condition |
-//! | removal of sealed claims, used assertions, idempotency keys, old mails | 60 s | in small batches; two replicas that meet skip each other's rows |
+//! | removal of sealed claims, used assertions, idempotency keys, old mails, expired links, learners nobody confirmed | 60 s | in small batches; two replicas that meet skip each other's rows |
 //!
 //! Invariants: no job needs another, a leader, or an order; one that fails is tried again at its next turn, and the
 //! others go on.

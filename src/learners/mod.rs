@@ -4,7 +4,7 @@
 //! |---|---|
 //! | one comparable spelling of an address | `email.rs` |
 //! | what a sign-in makes of the record | `provision.rs`: [`plan`], pure: create, link, update, or refuse and why |
-//! | reading and writing it | `store.rs` |
+//! | reading and writing it | `store.rs`; for learners with a password of their own `store_local.rs` |
 //!
 //! Invariants: only (client, connection, issuer, subject) finds a learner; an e-mail address links only inside the
 //! client, only when that learner's address is verified and the connection is trusted for its exact domain; only
@@ -14,6 +14,7 @@ mod email;
 mod model;
 mod provision;
 pub(crate) mod store;
+pub(crate) mod store_local;
 
 pub use email::EmailAddress;
 pub use model::{Learner, LearnerStatus, Profile};

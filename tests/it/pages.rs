@@ -119,6 +119,7 @@ fn dashboard(brand: Brand<'_>, kind: &str) -> String {
         email,
         sublicenses: &sublicenses,
         content: &content,
+        unproved: Some(text::accounts::own::NOT_CONFIRMED_NEXT),
         notices: &[notice(Tone::Good), notice(Tone::Plain), notice(Tone::Warn)],
     };
     page.render().unwrap()
@@ -152,7 +153,16 @@ fn samples() -> Vec<Sample> {
             add(
                 kind,
                 name,
-                LoginPage { brand, email, trouble, choices: &ways[..count - 1], return_to, all_ways: "/acme" }.render(),
+                LoginPage {
+                    brand,
+                    email,
+                    trouble,
+                    choices: &ways[..count - 1],
+                    return_to,
+                    all_ways: "/acme",
+                    by_password: Some("/acme/login/password"),
+                }
+                .render(),
             );
         }
         add(kind, "signed-out", SignedOutPage { brand, signed_in: kind == "acme" }.render());
@@ -171,10 +181,28 @@ fn samples() -> Vec<Sample> {
         }
         add(kind, "dashboard", Ok(dashboard(brand, kind)));
         let (person, first_name, email) = self::person(kind);
-        let empty = DashboardPage { brand, person, first_name, email, sublicenses: &[], content: &[], notices: &[] };
+        let empty = DashboardPage {
+            brand,
+            person,
+            first_name,
+            email,
+            sublicenses: &[],
+            content: &[],
+            unproved: None,
+            notices: &[],
+        };
         add(kind, "dashboard-empty", empty.render());
         let pass = [Pass { name: "Main".into(), is_manager: false, ends: None }];
-        let idle = DashboardPage { brand, person, first_name, email, sublicenses: &pass, content: &[], notices: &[] };
+        let idle = DashboardPage {
+            brand,
+            person,
+            first_name,
+            email,
+            sublicenses: &pass,
+            content: &[],
+            unproved: None,
+            notices: &[],
+        };
         add(kind, "dashboard-idle", idle.render());
     }
     for (name, advice) in [("not-found", &text::neutral::NOT_FOUND), ("internal", &text::neutral::INTERNAL)] {

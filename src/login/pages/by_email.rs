@@ -1,4 +1,5 @@
-//! The e-mail-first login page: the address's domain decides where the learner signs in.
+//! The e-mail-first login page: the address's domain decides where the learner signs in; where it leads nowhere, a
+//! password is asked for.
 
 use askama::Template;
 use axum::{
@@ -12,6 +13,7 @@ use serde::Deserialize;
 
 use super::landing::{Wanted, Way, address, start, ways};
 use crate::{
+    accounts,
     app::App,
     claims::email_domain,
     clients::{self, ClientFacts},
@@ -54,6 +56,8 @@ pub struct LoginPage<'a> {
     pub choices: &'a [Way<'a>],
     pub return_to: Option<&'a str>,
     pub all_ways: &'a str,
+    /// Where a password is asked for, where the client allows one.
+    pub by_password: Option<&'a str>,
 }
 
 /// The form and what it leads to.
@@ -108,6 +112,7 @@ async fn route(
     }
     let found = connections::for_email(&mut *app.acquire().await?, client.id, email).await?;
     Ok(match found.as_slice() {
+        [] if client.allows_passwords() => accounts::pages::password::ask(&client, email, return_to),
         [] => show(&app, &client, StatusCode::OK, email, Trouble::Unknown, &[], return_to),
         [only] => Redirect::to(&start(&client, only, return_to, Some(email))).into_response(),
         several => {
@@ -128,7 +133,9 @@ fn show(
 ) -> Response {
     let all_ways = address(&format!("/{}", client.slug), &[("return_to", return_to)]);
     let brand = Brand::of(client);
-    let page = LoginPage { brand, email, trouble, choices, return_to, all_ways: &all_ways };
+    let by_password = address(&format!("/{}/login/password", client.slug), &[("return_to", return_to)]);
+    let by_password = client.allows_passwords().then_some(by_password.as_str());
+    let page = LoginPage { brand, email, trouble, choices, return_to, all_ways: &all_ways, by_password };
     let mut response = page::render(status, &page);
     page::allow_forms_out(app, &mut response);
     response
