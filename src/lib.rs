@@ -34,6 +34,7 @@ pub mod content;
 pub mod roster;
 pub mod invites;
 pub mod codes;
+pub mod imports;
 pub mod login;
 pub mod jobs;
 // What binds it all together.

@@ -5,7 +5,7 @@
 //! | what a learner holds now | `model.rs`: [`Grant`], [`effective_end`], [`current_access`] |
 //! | granting and ending, for one or for thousands | `ledger.rs`: [`Ledger`], [`Offer`], [`Answer`] |
 //! | what an offer adds to what is held, pure | `held.rs`; what is then written and told: `entries.rs` |
-//! | counting seats | `seats.rs` |
+//! | counting seats | `seats.rs`; how many are free, for reports: `store_room.rs` |
 //! | seats held for an open invite | `reservation.rs`: [`reserve`], [`release`] |
 //! | ending, and merging two records of one person | `end.rs`: [`end`], [`move_grants`] |
 //! | what a sign-in changes | `sync.rs`: [`plan`], pure; `grant.rs`: [`apply`] |
@@ -25,6 +25,7 @@ mod offer;
 mod reservation;
 mod seats;
 mod store;
+mod store_room;
 mod store_seats;
 mod sync;
 
@@ -35,4 +36,5 @@ pub use model::{Access, Grant, Source, SublicenseTerms, current_access, effectiv
 pub use offer::{Answer, By, Ending, Offer};
 pub use reservation::{Reservation, release, release_lapsed, release_many, reserve, reserve_many};
 pub use seats::Full;
+pub use store_room::{Room, room};
 pub use sync::{Change, Plan, Skipped, Terms, plan};

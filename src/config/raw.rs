@@ -24,6 +24,7 @@ pub struct Raw {
     pub login: Login,
     pub mail: Mail,
     pub accounts: Accounts,
+    pub imports: Imports,
     pub limits: Limits,
     pub logs: Logs,
 }
@@ -111,6 +112,17 @@ pub struct Accounts {
     pub free_tries_per_address: u32,
     pub mails_per_day: u32,
     pub mails_per_address: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Imports {
+    pub work: bool,
+    pub max_rows: u32,
+    pub max_bytes: usize,
+    pub at_once_per_client: u32,
+    pub upload_timeout_s: u64,
+    pub rows_days: u32,
 }
 
 #[derive(Debug, Clone, Deserialize)]

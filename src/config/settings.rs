@@ -105,6 +105,17 @@ pub struct LimitSettings {
 }
 
 #[derive(Debug, Clone)]
+pub struct ImportSettings {
+    /// Whether this replica works on imports.
+    pub work: bool,
+    pub max_rows: u32,
+    pub max_bytes: usize,
+    pub at_once_per_client: u32,
+    pub upload_timeout: Duration,
+    pub rows_days: u32,
+}
+
+#[derive(Debug, Clone)]
 pub struct LogSettings {
     pub json: bool,
     pub filter: String,
@@ -120,6 +131,7 @@ pub struct Settings {
     pub login: LoginSettings,
     pub mail: MailSettings,
     pub accounts: AccountsSettings,
+    pub imports: ImportSettings,
     pub limits: LimitSettings,
     pub logs: LogSettings,
 }
@@ -258,6 +270,14 @@ impl TryFrom<Raw> for Settings {
                 claims_days: raw.login.claims_days.min(14),
             },
             accounts: AccountsSettings::read(&raw.accounts)?,
+            imports: ImportSettings {
+                work: raw.imports.work,
+                max_rows: raw.imports.max_rows.clamp(1, 1_000_000),
+                max_bytes: raw.imports.max_bytes.clamp(1024, 1 << 30),
+                at_once_per_client: raw.imports.at_once_per_client.clamp(1, 100),
+                upload_timeout: Duration::from_secs(raw.imports.upload_timeout_s.clamp(1, 3600)),
+                rows_days: raw.imports.rows_days.clamp(1, 3650),
+            },
             limits: LimitSettings {
                 sign_in_per_address: rate("limits.sign_in_per_address", &raw.limits.sign_in_per_address)?,
                 sign_in_per_client: rate("limits.sign_in_per_client", &raw.limits.sign_in_per_client)?,

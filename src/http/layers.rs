@@ -11,9 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use tower::ServiceBuilder;
-use tower_http::{
-    CompressionLevel, catch_panic::CatchPanicLayer, compression::CompressionLayer, timeout::TimeoutLayer,
-};
+use tower_http::{CompressionLevel, catch_panic::CatchPanicLayer, compression::CompressionLayer};
 use tracing::Instrument;
 
 use super::{ClientAddress, Problem, Reference, problem};
@@ -30,16 +28,31 @@ pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'
 
 /// Wraps `router`; the first layer named here sees a request first.
 pub fn wrap(router: Router<App>, app: &App) -> Router {
-    let timeout = TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, app.settings.server.request_timeout);
     let layers = ServiceBuilder::new()
         .layer(middleware::from_fn_with_state(app.clone(), enter))
         .layer(middleware::from_fn(problem::render))
         // Pages are small and made for each learner: the fastest level costs a fraction and saves nearly as much.
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(timeout)
+        .layer(middleware::from_fn_with_state(app.clone(), limit_time))
         .layer(DefaultBodyLimit::max(BODY_LIMIT));
     router.layer(layers).with_state(app.clone())
+}
+
+/// Files of many megabytes arrive here, over lines of any speed; each sets its own limit of bytes.
+const UPLOADS: &[&str] = &["/api/v1/clients/{client}/imports"];
+
+/// Ends a request that takes too long.
+async fn limit_time(State(app): State<App>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let limit = match UPLOADS.contains(&route) {
+        true => app.settings.imports.upload_timeout,
+        false => app.settings.server.request_timeout,
+    };
+    match tokio::time::timeout(limit, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => StatusCode::GATEWAY_TIMEOUT.into_response(),
+    }
 }
 
 async fn enter(State(app): State<App>, mut request: Request, next: Next) -> Response {

@@ -13,7 +13,7 @@
 //! | over the admin API | `api.rs`, its bodies in `draft.rs` |
 //! | whether somebody is invited and to what, pure | `judge.rs`, from what `store_scene.rs` reads |
 //! | making and renewing, one or hundreds: seats, links, mails, events | [`create_many`] in `send.rs` |
-//! | resend and revoke one | `change.rs` |
+//! | resend and revoke one | `change.rs`; revoke many: [`revoke_many`] |
 //! | the secret of a link | `link.rs` |
 //! | reminders and ends, by jobs | [`remind_due`], [`expire_due`] |
 //! | what became of a mail | [`mail_heard`] |
@@ -40,10 +40,12 @@ mod meet;
 mod model;
 mod page;
 pub mod pages;
+mod revoke_many;
 mod send;
 mod store;
 mod store_accept;
 mod store_due;
+mod store_revoke;
 mod store_scene;
 mod store_send;
 
@@ -51,4 +53,5 @@ pub use accept::{Accepted, How, NotAccepted, OpenInvite, accept_within, consume_
 pub use due::{expire_due, remind_due};
 pub use heard::mail_heard;
 pub use model::{Again, Invite, InviteStatus, NewInvite, Outcome};
+pub use revoke_many::revoke_many;
 pub use send::{Foreseen, Order, create_many, foresee};

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::store;
-use crate::{accounts, admin, app::App, fault::Fault, mail};
+use crate::{accounts, admin, app::App, fault::Fault, imports, mail};
 
 /// Rows in one statement.
 const BATCH: i64 = 500;
@@ -19,12 +19,14 @@ pub struct Cleaned {
     pub mails: u64,
     /// Links that prove an address, and learners who never opened theirs.
     pub accounts: accounts::Cleaned,
+    pub import_rows: u64,
 }
 
 /// Empties the sealed claims of attempts whose days are over, and removes used assertions that have expired and
-/// idempotency keys of more than a day ago, mails that have been kept long enough, and what accounts no longer need.
+/// idempotency keys of more than a day ago, mails that have been kept long enough, what accounts no longer need, and the
+/// rows of old imports.
 pub async fn clean(app: &App, now: DateTime<Utc>) -> Result<Cleaned, Fault> {
-    let mut cleaned = Cleaned::default();
+    let mut cleaned = Cleaned { import_rows: imports::clean(app, now).await?, ..Cleaned::default() };
     for _ in 0..BATCHES {
         let mut conn = app.db.acquire().await?;
         let claims = store::empty_claims(&mut conn, now, BATCH).await?;

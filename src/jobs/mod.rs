@@ -6,7 +6,8 @@
 //! | refresh of metadata and discovery | 20 s | each claims rows with a lease (`for update skip locked`) |
 //! | mails that are due | 1 s | each claims rows with a lease (`for update skip locked`) |
 //! | reminders of invites, and their ends | 20 s | reminders are claimed (`for update skip locked`); an end is noted once, by a condition |
-//! | removal of sealed claims, used assertions, idempotency keys, old mails, expired links, learners nobody confirmed | 60 s | in small batches; two replicas that meet skip each other's rows |
+//! | imports: their dry runs and what was confirmed | 1 s | one holds an import's lease and does batches, each one transaction |
+//! | removal of sealed claims, used assertions, idempotency keys, old mails, expired links, learners nobody confirmed, rows of old imports | 60 s | in small batches; two replicas that meet skip each other's rows |
 //!
 //! Invariants: no job needs another, a leader, or an order; one that fails is tried again at its next turn, and the
 //! others go on.
@@ -19,7 +20,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
-use crate::{app::App, connections, fault::Fault, invites, mail};
+use crate::{app::App, connections, fault::Fault, imports, invites, mail};
 
 pub use clean::{Cleaned, clean};
 
@@ -33,7 +34,13 @@ const REFRESH_BATCH: i64 = 32;
 
 /// Runs every job until `stop`. What is under way then comes to its end.
 pub async fn run(app: App, stop: CancellationToken) {
-    tokio::join!(refresh(&app, &stop), invite(&app, &stop), remove(&app, &stop), mail::run(&app, &stop));
+    tokio::join!(
+        refresh(&app, &stop),
+        invite(&app, &stop),
+        imports::run(&app, &stop),
+        remove(&app, &stop),
+        mail::run(&app, &stop)
+    );
 }
 
 async fn refresh(app: &App, stop: &CancellationToken) {

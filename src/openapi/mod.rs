@@ -29,7 +29,7 @@ use crate::{
         Problem,
         problem::{FieldProblem, ProblemDetails},
     },
-    invites, login, mail, roster,
+    imports, invites, login, mail, roster,
 };
 
 const TAGS: &[(&str, &str)] = &[
@@ -40,6 +40,7 @@ const TAGS: &[(&str, &str)] = &[
     ("attempts", "Sign-ins as they went: every check, the reason, and which side must fix it."),
     ("learners", "People within a client, their access, blocks and sessions."),
     ("invites", "Offers by e-mail: who was invited to what, and where it stands."),
+    ("imports", "Files of many people: uploaded, checked row by row, confirmed, done by a worker, undone."),
     ("content", "References into the learning platform, and who sees them."),
     ("mail", "Mails on their way and what became of them; dead letters; bounces."),
     ("events", "The append-only audit trail."),
@@ -63,6 +64,7 @@ pub fn routes() -> ApiRoutes {
         .merge(content::api::routes())
         .merge(mail::api::routes())
         .merge(invites::api::routes())
+        .merge(imports::api::routes())
         .merge(admin::events_api::routes())
         .merge(admin::api::routes())
 }
@@ -105,6 +107,7 @@ pub fn router(app: &App) -> Router<App> {
     router
         .route("/api/openapi.json", get(serve_json))
         .route("/api/docs", get(serve_page))
+        .route("/api/v1/imports/template.csv", get(imports::api::serve_template))
         .route("/api/docs.css", get(async || ([(header::CONTENT_TYPE, "text/css")], page::STYLE)))
         .layer(Extension(rendered))
         .method_not_allowed_fallback(wrong_method)

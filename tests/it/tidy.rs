@@ -27,6 +27,7 @@ const ORDER: &[&[&str]] = &[
     &["content"],
     &["roster"],
     &["codes", "invites"],
+    &["imports"],
     &["login"],
     &["jobs"],
     &["openapi"],
