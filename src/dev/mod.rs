@@ -6,6 +6,7 @@
 //! | where | `home.rs` | `.usher/`: one start at a time, and a place that the database's user may enter |
 //! | who | `account.rs` | the user that the servers run as, never root |
 //! | servers | `postgres.rs`, `redis.rs`, `idps.rs` | found, made ready once, started, waited for |
+//! | mail | `catcher/` | a mail server that keeps all mails, and the page that shows them |
 //! | children | `child.rs` | they die with us, whatever kills us |
 //! | port | `port.rs` | `PORT`, and who has it when it is taken |
 //! | people | `seed.rs` | the demo clients and the admin token |
@@ -29,6 +30,7 @@ use crate::{
 };
 
 mod account;
+pub mod catcher;
 mod child;
 mod home;
 mod idps;
@@ -38,8 +40,14 @@ mod redis;
 mod report;
 mod seed;
 
+use catcher::Catcher;
 use child::Child;
 use home::Home;
+
+/// The file that remembers where mails were caught.
+const MAIL_PORTS: &str = "mail-ports.json";
+/// Where other catchers of mail are, too.
+const DEFAULT_MAIL_PORTS: (u16, u16) = (1025, 8025);
 
 /// What runs beside us. Stopped in this order.
 struct Servers {
@@ -77,13 +85,13 @@ async fn live(
     let Some(app) = stop.run_until_cancelled(start(checkout, home, &socket, servers)).await.transpose()? else {
         return Ok(());
     };
-    let (app, idps) = app;
+    let (app, idps, catcher) = app;
     let served = serve(app.clone(), socket, stop.clone());
     let seeding = Box::pin(seed::seed(&app, checkout, home, &idps));
     let Some(demo) = stop.run_until_cancelled(seeding).await.transpose()? else {
         return finish(served).await;
     };
-    let told = report::Report::new(home, &app, idps, demo);
+    let told = report::Report::new(home, &app, idps, demo, &catcher);
     told.write(home)?;
     print!("{told}");
 
@@ -105,7 +113,7 @@ async fn start(
     home: &Home,
     socket: &TcpListener,
     servers: &mut Servers,
-) -> anyhow::Result<(App, idps::Idps)> {
+) -> anyhow::Result<(App, idps::Idps, Catcher)> {
     servers.redis = Some(redis::start(home)?);
     let (idps, ready) = idps::start(home).await?;
     servers.idps = Some(idps);
@@ -118,6 +126,8 @@ async fn start(
     raw.database.url = postgres::url(home, postgres::DATABASE).into();
     raw.redis.url = redis::url(home).into();
     raw.secrets.sealing_keys = vec![home.sealing_key()?];
+    let catcher = catch_mails(home)?;
+    raw.mail.url = catcher.smtp_url().into();
     let settings = Settings::try_from(raw)?;
     telemetry::init_logs(&settings.logs);
 
@@ -126,7 +136,16 @@ async fn start(
     let app = App::new(settings, Clock::system(), telemetry::init_metrics()?)?;
     redis::wait(home, &app.cache, servers.redis.as_mut().context("Redis was started")?).await?;
     let idps = idps::wait(home, ready).await?;
-    Ok((app, idps))
+    Ok((app, idps, catcher))
+}
+
+/// On the ports of before where they are free, so that a page that is open stays good.
+fn catch_mails(home: &Home) -> anyhow::Result<Catcher> {
+    let before = home.read(MAIL_PORTS).and_then(|text| serde_json::from_str::<(u16, u16)>(&text).ok());
+    let (smtp, page) = before.unwrap_or(DEFAULT_MAIL_PORTS);
+    let catcher = Catcher::start(smtp, page, Some(home.root.join("mails")), Clock::system())?;
+    home.write(MAIL_PORTS, &serde_json::to_string(&catcher.ports())?)?;
+    Ok(catcher)
 }
 
 fn serve(app: App, socket: TcpListener, stop: CancellationToken) -> JoinHandle<anyhow::Result<()>> {

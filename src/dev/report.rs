@@ -5,6 +5,7 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use super::{
+    catcher::Catcher,
     home::Home,
     idps::Idps,
     seed::{Demo, DemoClient},
@@ -23,12 +24,14 @@ pub(super) struct Report {
     token: String,
     clients: Vec<DemoClient>,
     idps: Idps,
+    mail_page: String,
+    mail_server: String,
     folders: Vec<String>,
     database: String,
 }
 
 impl Report {
-    pub(super) fn new(home: &Home, app: &App, idps: Idps, demo: Demo) -> Self {
+    pub(super) fn new(home: &Home, app: &App, idps: Idps, demo: Demo, catcher: &Catcher) -> Self {
         let mut folders = vec![home.root.display().to_string()];
         if home.is_elsewhere {
             folders.push(home.data.display().to_string());
@@ -38,6 +41,8 @@ impl Report {
             token: demo.token,
             clients: demo.clients,
             idps,
+            mail_page: catcher.page_url(),
+            mail_server: catcher.smtp_url(),
             folders,
             database: format!("psql -h {} -U usher usher", home.run().display()),
         }
@@ -53,6 +58,7 @@ impl Report {
             "base_url": self.base_url,
             "admin_token": self.token,
             "clients": self.clients,
+            "mail": { "page": self.mail_page, "json": format!("{}/mails.json", self.mail_page), "smtp": self.mail_server },
             "idp_urls": {
                 "saml": self.idps.saml.base_url,
                 "saml_metadata": self.idps.saml.metadata_url,
@@ -76,6 +82,8 @@ impl fmt::Display for Report {
                 writeln!(out, "    sign in as  {people}; no password")?;
             }
         }
+        writeln!(out, "  Mails (every one that is sent ends here)")?;
+        writeln!(out, "    open        {}", self.mail_page)?;
         writeln!(out, "  Admin API")?;
         writeln!(out, "    open        {}/api/docs", self.base_url)?;
         writeln!(out, "    token       {}", self.token)?;

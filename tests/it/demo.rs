@@ -114,6 +114,9 @@ async fn the_demo_starts_is_told_and_leaves_no_child_behind_however_it_ends() {
     let admin = Admin::new(([127, 0, 0, 1], address).into(), told["admin_token"].as_str().unwrap().into());
     assert_eq!(admin.get("/api/v1/clients").await.status, 200);
     assert!(demo.told.contains(&admin.token) && demo.told.contains(base), "{}", demo.told);
+    let mails = told["mail"]["page"].as_str().unwrap();
+    assert!(demo.told.contains(mails), "{}", demo.told);
+    assert!(reqwest::get(mails).await.unwrap().text().await.unwrap().contains("No mail yet"));
     let secret = fs::metadata(checkout.path().join(".usher/sealing-key")).unwrap().permissions().mode();
     assert_eq!(secret & 0o777, 0o600);
 
