@@ -50,6 +50,9 @@ fn the_environment_goes_over_a_file_and_a_file_over_the_defaults_and_each_is_nam
 fn no_secret_is_shown() {
     let (_, shown, told) =
         check(&[("USHER__DATABASE__MIGRATE_URL", "postgres://root:swordfish@db.example/usher")], None);
+    let mail = ("USHER__MAIL__URL", "smtps://usher:swordfish@mail.example");
+    let (code, mailed, _) = check(&[mail], None);
+    assert!(code == 0 && mailed.contains("mail.example") && !mailed.contains("swordfish"), "{mailed}");
     for secret in ["swordfish", KEY, &KEY[..10]] {
         assert!(!shown.contains(secret) && !told.contains(secret), "{shown}");
     }
@@ -99,6 +102,12 @@ fn a_setting_that_does_not_hold_is_told_with_its_key_and_what_to_do() {
             "[\"1:AAAA\"]",
             "secrets.sealing_keys: the sealing key ring is not usable: key 1 is not 32 bytes",
         ),
+        ("USHER__MAIL__URL", "http://mail.example", "mail.url: write smtps://user:password@host:port"),
+        ("USHER__MAIL__URL", "smtp+plain://mail.example", "mail.url: mail goes over TLS"),
+        ("USHER__MAIL__URL", "smtps://usher@mail.example", "mail.url: name both a user and a password"),
+        ("USHER__MAIL__URL", "smtps://mail.example/box", "mail.url: write smtps://"),
+        ("USHER__MAIL__FROM", "Usher <no-reply@learn.example>", "mail.from: write one e-mail address"),
+        ("USHER__MAIL__HELLO_NAME", "a b", "mail.hello_name: write a host name"),
         ("USHER__LIMITS__API_PER_TOKEN", "many", "limits.api_per_token: `many` is not a rate"),
         ("USHER__LOGS__FORMAT", "xml", "logs.format: `xml` is neither json nor text"),
     ];

@@ -54,7 +54,7 @@ pub fn invite(client: &str, until: Option<&str>) -> Words {
         button: "Accept the invitation",
         after: once_until(until)
             .into_iter()
-            .chain(["It is for you alone: please do not pass it on.".to_owned()])
+            .chain(["The invitation is for you alone: please do not pass it on.".to_owned()])
             .collect(),
         reason: format!(
             "You get this mail because {client} invited this address. If you do not know why, ignore it: nothing happens."

@@ -135,6 +135,23 @@ impl App {
         Self { state, raw, address, stop, serving, shared }
     }
 
+    /// The settings of a further replica that runs as a process of its own, as its environment.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        let raw = &self.raw;
+        let keys: Vec<&str> = raw.secrets.sealing_keys.iter().map(ExposeSecret::expose_secret).collect();
+        let settings = [
+            ("SERVER__LISTEN", "127.0.0.1:0".to_owned()),
+            ("SERVER__PUBLIC_ORIGIN", self.origin().to_owned()),
+            ("DATABASE__URL", raw.database.url.expose_secret().to_owned()),
+            ("REDIS__URL", raw.redis.url.expose_secret().to_owned()),
+            ("REDIS__KEY_PREFIX", raw.redis.key_prefix.clone()),
+            ("SECRETS__SEALING_KEYS", format!("{keys:?}")),
+            ("MAIL__URL", raw.mail.url.expose_secret().to_owned()),
+            ("MAIL__FROM", raw.mail.from.clone().unwrap_or_default()),
+        ];
+        settings.into_iter().map(|(name, value)| (format!("USHER__{name}"), value)).collect()
+    }
+
     /// Another process of the same deployment: the same servers, keys, public origin and clock, its own caches and
     /// pools. Reach it with `Browser::via`.
     pub fn replica(&self) -> Self {

@@ -10,6 +10,8 @@
 //! | `admin.rs` | `Admin`: API calls with a token |
 //! | `scene.rs` | a client, its connection and a fixture identity provider, made over the API |
 //! | `logs.rs` | what the process logged |
+//! | `smtp.rs` | `Smtp`: a mail server that does as it is told |
+//! | `post.rs` | `Post`: a gateway whose mails go there |
 //! | `peers.rs` | identity providers that nobody here wrote |
 //! | `flaky.rs` | `Flaky`: a proxy that cuts, stalls and restores a server |
 
@@ -22,7 +24,9 @@ mod flaky;
 mod html;
 mod logs;
 mod peers;
+pub mod post;
 mod scene;
+pub mod smtp;
 mod stage;
 
 pub use admin::{Admin, Reply};
@@ -32,4 +36,6 @@ pub use flaky::Flaky;
 pub use html::Form;
 pub use logs::log_text;
 pub use peers::Peer;
+pub use post::Post;
 pub use scene::{SamlScene, merge};
+pub use smtp::Smtp;
