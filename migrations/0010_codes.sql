@@ -63,6 +63,7 @@ create table codes (
 comment on table codes is 'A row is a code of either kind: one namespace for a client. A registration code has the id of its offer and stays unused; its redemptions are counted there.';
 comment on column codes.key is 'The code as it is compared: capital letters and digits only.';
 create index codes_by_offer on codes (client_id, offer_id, id);
+create index codes_touched on codes (client_id, offer_id, id) where state <> 'unused';
 
 create table redemptions (
     client_id   uuid        not null,
@@ -98,7 +99,6 @@ create table code_fills (
     client_id  uuid        not null,
     offer_id   uuid        not null,
     remaining  integer     not null,
-    actor      text        not null,
     created_at timestamptz not null,
     constraint code_fills_pkey primary key (client_id, offer_id),
     constraint code_fills_offer_fkey foreign key (client_id, offer_id) references code_offers (client_id, id) on delete cascade,

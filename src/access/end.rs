@@ -9,7 +9,6 @@ use super::{
     held::Held,
     ledger::Ledger,
     offer::{By, Ending},
-    store,
 };
 use crate::{
     entropy::Entropy,
@@ -26,7 +25,7 @@ pub async fn end(
     now: DateTime<Utc>,
 ) -> Result<Vec<Vec<SublicenseId>>, Fault> {
     let learners: BTreeSet<LearnerId> = endings.iter().map(|ending| ending.learner).collect();
-    let mut ledger = open(conn, client, &learners.into_iter().collect::<Vec<_>>(), now).await?;
+    let mut ledger = Ledger::open_held(conn, client, &learners.into_iter().collect::<Vec<_>>(), now).await?;
     let ended = endings.iter().map(|ending| ledger.end(ending)).collect();
     ledger.write(conn, entropy).await?;
     Ok(ended)
@@ -43,25 +42,11 @@ pub async fn move_grants(
     by: &By,
     now: DateTime<Utc>,
 ) -> Result<(), Fault> {
-    let mut ledger = open(conn, client, &[from, to], now).await?;
+    let mut ledger = Ledger::open_held(conn, client, &[from, to], now).await?;
     let held: Vec<Held> = ledger.held_by(from).to_vec();
     ledger.end(&Ending { learner: from, sublicense: None, source: None, reason: "merged", by: by.clone() });
     for grant in &held {
         ledger.inherit(grant, to, by);
     }
     ledger.write(conn, entropy).await
-}
-
-/// A ledger that has locked every sublicense of which these learners hold something.
-async fn open(
-    conn: &mut PgConnection,
-    client: ClientId,
-    learners: &[LearnerId],
-    now: DateTime<Utc>,
-) -> Result<Ledger, Fault> {
-    // Learners first: what they hold does not change from here on.
-    store::lock_learners(conn, client, learners).await?;
-    let held = store::held(conn, client, learners, now).await?;
-    let sublicenses: BTreeSet<SublicenseId> = held.iter().map(|row| row.sublicense_id.into()).collect();
-    Ledger::open(conn, client, learners, &sublicenses.into_iter().collect::<Vec<_>>(), now).await
 }

@@ -162,6 +162,24 @@ impl Ledger {
         Ok(Step { sublicense, starts_at, ends_at, told })
     }
 
+    /// Whether another learner has as much as this source grants one, so that the grant is of no use to them.
+    pub fn covers(&self, learner: LearnerId, other: LearnerId, source: Source, source_ref: &str) -> bool {
+        let mut granted = self
+            .held_by(learner)
+            .iter()
+            .filter(|grant| grant.source == source && grant.source_ref == source_ref)
+            .peekable();
+        granted.peek().is_some()
+            && granted.all(|grant| {
+                self.held_by(other).iter().any(|held| {
+                    held.sublicense == grant.sublicense
+                        && held.role >= grant.role
+                        && held.starts_at <= grant.starts_at.max(self.now)
+                        && reaches(held.ends_at, grant.ends_at)
+                })
+            })
+    }
+
     fn judge_seats(&self, offer: &Offer) -> Result<(), Answer> {
         let own: Vec<Scope> = offer.reservation.map(|holder| self.live_scopes(holder)).unwrap_or_default();
         for scope in self.seats_needed(offer) {

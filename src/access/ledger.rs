@@ -89,6 +89,20 @@ impl Ledger {
         })
     }
 
+    /// The same with every sublicense of which these learners hold something: for ending and moving.
+    pub async fn open_held(
+        conn: &mut PgConnection,
+        client: ClientId,
+        learners: &[LearnerId],
+        now: DateTime<Utc>,
+    ) -> Result<Self, Fault> {
+        // Learners first: what they hold does not change from here on.
+        store::lock_learners(conn, client, learners).await?;
+        let held = store::held(conn, client, learners, now).await?;
+        let sublicenses: BTreeSet<SublicenseId> = held.iter().map(|row| row.sublicense_id.into()).collect();
+        Self::open(conn, client, learners, &sublicenses.into_iter().collect::<Vec<_>>(), now).await
+    }
+
     /// Reads what these holders have reserved, so that offers may use it.
     pub async fn know_reservations(&mut self, conn: &mut PgConnection, holders: &[Uuid]) -> Result<(), Fault> {
         for row in store_seats::reservations(conn, self.client, holders).await? {

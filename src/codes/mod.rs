@@ -6,21 +6,45 @@
 //! | what a code is worth to somebody now | `model.rs`, pure; [`check`] for pages, which uses nothing |
 //! | redeeming, in one transaction for many | `redeem.rs`; [`redeem_within`] in the caller's transaction |
 //! | bringing redemptions of many requests together | `line.rs`: [`redeem`] |
+//! | when an address is verified, when two records become one | `waiting.rs`, `merge.rs` |
+//! | what an offer says, making and changing it | `terms.rs`, pure; `edit.rs` |
+//! | codes by the hundred thousand: generated, or brought by an admin | `fill.rs`, `intake.rs` |
+//! | revoking, restoring | `revoke.rs` |
+//! | over the admin API | `api.rs`, `batch_api.rs`, `code_api.rs`; what it shows: `view.rs` |
 //!
 //! Invariants: one namespace of both kinds in a client; a maximum, a single use and seats hold under any concurrency; a
 //! code is used up only when it lengthens the learner's access or raises the role; one learner redeems one code once;
 //! nobody hears of success before the commit; a redemption leaves its audit event and its outgoing event in the same
 //! transaction; the text of a code is in no event and no log.
 
+pub mod api;
+mod batch_api;
 mod check;
+mod code_api;
+mod edit;
+mod error;
+mod fill;
+mod intake;
 mod line;
+mod merge;
 mod model;
 mod redeem;
+mod revoke;
+mod store;
+mod store_batch;
 mod store_redeem;
+mod store_undo;
+mod terms;
 mod text;
+mod view;
+mod waiting;
 
 pub use check::{Checked, Visitor, check, note_refusals};
+pub use error::CodeError;
+pub use fill::fill_due;
 pub use line::{Line, redeem};
+pub use merge::give_back_on_merge;
 pub use model::{CodeOutcome, CodeResult, CodeState, Hidden, Kind, RedeemOrder, Verdict};
 pub use redeem::redeem_within;
 pub use text::{CodeText, Malformed};
+pub use waiting::redeem_waiting;

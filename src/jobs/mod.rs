@@ -6,6 +6,7 @@
 //! | refresh of metadata and discovery | 20 s | each claims rows with a lease (`for update skip locked`) |
 //! | mails that are due | 1 s | each claims rows with a lease (`for update skip locked`) |
 //! | reminders of invites, and their ends | 20 s | reminders are claimed (`for update skip locked`); an end is noted once, by a condition |
+//! | large batches of codes | 2 s | each claims one batch for one chunk (`for update skip locked`) |
 //! | imports: their dry runs and what was confirmed | 1 s | one holds an import's lease and does batches, each one transaction |
 //! | removal of sealed claims, used assertions, idempotency keys, old mails, expired links, learners nobody confirmed, rows of old imports | 60 s | in small batches; two replicas that meet skip each other's rows |
 //!
@@ -20,7 +21,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
-use crate::{app::App, connections, fault::Fault, imports, invites, mail};
+use crate::{app::App, codes, connections, fault::Fault, imports, invites, mail};
 
 pub use clean::{Cleaned, clean};
 
@@ -28,6 +29,7 @@ const REFRESH_EVERY: Duration = Duration::from_secs(20);
 const INVITES_EVERY: Duration = Duration::from_secs(20);
 /// Invites that one transaction reminds of or ends.
 const INVITES_BATCH: i64 = 200;
+const FILL_EVERY: Duration = Duration::from_secs(2);
 const CLEAN_EVERY: Duration = Duration::from_secs(60);
 /// Identity providers that one replica reads in one turn.
 const REFRESH_BATCH: i64 = 32;
@@ -38,6 +40,7 @@ pub async fn run(app: App, stop: CancellationToken) {
         refresh(&app, &stop),
         invite(&app, &stop),
         imports::run(&app, &stop),
+        fill(&app, &stop),
         remove(&app, &stop),
         mail::run(&app, &stop)
     );
@@ -62,6 +65,18 @@ pub async fn follow_invites(app: &App, now: DateTime<Utc>) -> Result<(), Fault> 
     while invites::expire_due(app, now, INVITES_BATCH).await? > 0 {}
     while invites::remind_due(app, now, INVITES_BATCH).await? > 0 {}
     Ok(())
+}
+
+/// Generates what is due of large batches of codes, until nothing is.
+async fn fill(app: &App, stop: &CancellationToken) {
+    let mut turns = turns(app, FILL_EVERY);
+    while stop.run_until_cancelled(turns.tick()).await.is_some() {
+        let mut turn = codes::fill_due(app, app.clock.now()).await;
+        while matches!(turn, Ok(true)) && !stop.is_cancelled() {
+            turn = codes::fill_due(app, app.clock.now()).await;
+        }
+        tell("codes", turn.map(|_| ()));
+    }
 }
 
 async fn remove(app: &App, stop: &CancellationToken) {

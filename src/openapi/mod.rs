@@ -24,7 +24,7 @@ use utoipa::{
 use crate::{
     admin::{self, ApiRoutes, Permission, access::SECURITY_SCHEME},
     app::App,
-    clients, connections, content,
+    clients, codes, connections, content,
     http::{
         Problem,
         problem::{FieldProblem, ProblemDetails},
@@ -43,6 +43,7 @@ const TAGS: &[(&str, &str)] = &[
     ("imports", "Files of many people: uploaded, checked row by row, confirmed, done by a worker, undone."),
     ("content", "References into the learning platform, and who sees them."),
     ("mail", "Mails on their way and what became of them; dead letters; bounces."),
+    ("codes", "Registration codes and redemption codes: made, tracked, revoked and restored."),
     ("events", "The append-only audit trail."),
     ("tokens", "API tokens."),
 ];
@@ -62,6 +63,7 @@ pub fn routes() -> ApiRoutes {
         .merge(roster::api::routes())
         .merge(login::evaluate_api::routes())
         .merge(content::api::routes())
+        .merge(codes::api::routes())
         .merge(mail::api::routes())
         .merge(invites::api::routes())
         .merge(imports::api::routes())

@@ -1,0 +1,136 @@
+//! Revoking a code or the rest of a batch, and restoring one that was used or revoked wrongly. History is kept.
+
+use serde_json::json;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{
+    error::CodeError,
+    model::{CodeState, Kind},
+    store, store_batch, store_redeem,
+    store_undo::{self as undo, Redemption},
+    view::CodeView,
+};
+use crate::{
+    access::{By, Ending, Ledger},
+    admin::Author,
+    audit,
+    fault::Fault,
+    ids::{BatchId, ClientId, CodeId, LearnerId},
+};
+
+/// Codes of one statement: short enough for its time limit, however large the batch.
+const PART: i64 = 20_000;
+
+/// Revokes a code that is not redeemed; one that is revoked stays so. Call it inside a transaction.
+pub async fn revoke(
+    conn: &mut PgConnection,
+    author: Author<'_>,
+    client: ClientId,
+    code: CodeId,
+) -> Result<CodeView, CodeError> {
+    match lock(conn, client, code).await? {
+        CodeState::Redeemed => return Err(CodeError::Redeemed),
+        CodeState::Revoked => {}
+        CodeState::Unused => {
+            undo::set_revoked(conn, client, code, true).await?;
+            tell(conn, author, client, "code.revoked", code, None).await?;
+        }
+    }
+    store::find_code(conn, client, code).await?.ok_or(CodeError::NotFound)
+}
+
+/// Revokes every unused code of a batch; how many. Call it inside a transaction.
+pub async fn revoke_rest(
+    conn: &mut PgConnection,
+    author: Author<'_>,
+    client: ClientId,
+    batch: BatchId,
+) -> Result<i64, CodeError> {
+    // What is still to be generated first, and then the batch: the order in which the generating job locks them.
+    store_batch::forget_fill(conn, client, batch).await?;
+    store::lock(conn, client, Kind::Redemption, batch.uuid()).await?.ok_or(CodeError::NotFound)?;
+    let (mut revoked, mut after) = (0, Uuid::nil());
+    while let Some((last, count)) = undo::revoke_unused(conn, client, batch, after, PART).await? {
+        revoked += count;
+        after = last;
+    }
+    if revoked > 0 {
+        undo::add_revoked(conn, client, batch, i32::try_from(revoked).unwrap_or(i32::MAX), author.now).await?;
+    }
+    let facts = json!({ "codes": revoked });
+    author.record(conn, client, "redemption_batch.revoked", batch.to_string(), facts.clone(), None).await?;
+    let facts = json!({ "batch": batch, "codes": revoked });
+    audit::announce(conn, author.entropy, client, "redemption_batch.revoked", facts, author.now).await?;
+    Ok(revoked)
+}
+
+/// Makes a redeemed or revoked code unused again. The learner who had redeemed it loses what it gave them, and the seat
+/// if nothing else holds it. Call it inside a transaction.
+pub async fn restore(
+    conn: &mut PgConnection,
+    author: Author<'_>,
+    client: ClientId,
+    code: CodeId,
+) -> Result<CodeView, CodeError> {
+    let found = undo::of_code(conn, client, code).await?;
+    if let Some((redemption, learner)) = found {
+        take_back(conn, author, client, code, redemption, learner).await?;
+    } else {
+        match lock(conn, client, code).await? {
+            CodeState::Unused => {}
+            CodeState::Revoked => {
+                undo::set_revoked(conn, client, code, false).await?;
+                tell(conn, author, client, "code.restored", code, None).await?;
+            }
+            // Redeemed in this very moment: trying again finds who it was.
+            CodeState::Redeemed => return Err(Fault::Busy("a code that is being redeemed").into()),
+        }
+    }
+    store::find_code(conn, client, code).await?.ok_or(CodeError::NotFound)
+}
+
+/// Learner, seats, then the code: the order of all locks.
+async fn take_back(
+    conn: &mut PgConnection,
+    author: Author<'_>,
+    client: ClientId,
+    code: CodeId,
+    redemption: Redemption,
+    learner: LearnerId,
+) -> Result<(), CodeError> {
+    let by = By { actor: author.actor, reference: author.reference.map(str::to_owned) };
+    let mut ledger = Ledger::open_held(conn, client, &[learner], author.now).await?;
+    lock(conn, client, code).await?;
+    // Read again under the locks: somebody else may have restored it, and it may be another's since.
+    let now_found = undo::of_code(conn, client, code).await?;
+    if now_found.is_none_or(|(now, owner)| now.id != redemption.id || owner != learner) {
+        return Err(Fault::Busy("a code that is being restored").into());
+    }
+    let source = Some((redemption.kind.source(), redemption.kind.show(redemption.code)));
+    ledger.end(&Ending { learner, sublicense: None, source, reason: "restored", by });
+    ledger.write(conn, author.entropy).await?;
+    undo::undo(conn, client, &[redemption], "restored", author.now).await?;
+    tell(conn, author, client, "code.restored", code, Some(learner)).await?;
+    Ok(())
+}
+
+async fn lock(conn: &mut PgConnection, client: ClientId, code: CodeId) -> Result<CodeState, CodeError> {
+    let locked = store_redeem::lock(conn, client, &[code.uuid()]).await?;
+    // A registration code is no redemption code, whatever its id.
+    let is_single = store::find_code(conn, client, code).await?.is_some();
+    locked.first().filter(|_| is_single).map(|row| row.state).ok_or(CodeError::NotFound)
+}
+
+async fn tell(
+    conn: &mut PgConnection,
+    author: Author<'_>,
+    client: ClientId,
+    action: &'static str,
+    code: CodeId,
+    learner: Option<LearnerId>,
+) -> Result<(), Fault> {
+    let facts = json!({ "code": code, "learner": learner });
+    author.record(conn, client, action, code.to_string(), facts.clone(), None).await?;
+    audit::announce(conn, author.entropy, client, action, facts, author.now).await
+}
