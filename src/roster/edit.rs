@@ -5,15 +5,17 @@ use serde_json::json;
 use sqlx::PgConnection;
 
 use super::{
-    model::{LearnerChange, LearnerRecord},
+    grant,
+    model::{LearnerChange, LearnerRecord, RecordStatus},
     store,
 };
 use crate::{
+    access::{self, Ending, Full},
+    accounts,
     admin::{Author, Invalid, difference},
     audit::{self, Values},
     fault::Fault,
     ids::{ClientId, LearnerId},
-    learners::LearnerStatus,
 };
 
 /// Why nothing was done.
@@ -23,8 +25,41 @@ pub enum RosterError {
     NotFound,
     #[error("{0}")]
     Invalid(#[from] Invalid),
+    #[error("a learner of the client has this address already")]
+    EmailTaken,
+    #[error("the learner was moved to another client; this record is history")]
+    Moved,
+    #[error("the learner is in this client already")]
+    SameClient,
+    #[error("no seat is left; raise the limit or end somebody's access first")]
+    SeatsFull(Full),
+    #[error("the learner is blocked from this sublicense; send clear_block to grant it all the same")]
+    Blocked,
+    #[error("the sublicense or the client's licence is over, or the access would end before it begins")]
+    Ended,
+    #[error("no admin granted this access, or it is over; grant it, or change what granted it")]
+    NotByHand,
     #[error(transparent)]
-    Fault(#[from] Fault),
+    Fault(Fault),
+}
+
+impl From<Fault> for RosterError {
+    fn from(fault: Fault) -> Self {
+        match fault.constraint() {
+            Some("learners_verified_email_unique" | "learners_unclaimed_email_unique") => Self::EmailTaken,
+            _ => Self::Fault(fault),
+        }
+    }
+}
+
+/// The learner, locked until the transaction ends, unless the record is history.
+pub(super) async fn lock_present(
+    conn: &mut PgConnection,
+    client: ClientId,
+    learner: LearnerId,
+) -> Result<LearnerRecord, RosterError> {
+    let record = store::lock(conn, client, learner).await?.ok_or(RosterError::NotFound)?;
+    if record.status == RecordStatus::Moved { Err(RosterError::Moved) } else { Ok(record) }
 }
 
 /// Changes a learner; a change that changes nothing leaves no trace. True beside it: the learner was suspended, and
@@ -37,14 +72,18 @@ pub async fn update(
     change: LearnerChange,
 ) -> Result<(LearnerRecord, bool), RosterError> {
     change.check()?;
-    let before = store::lock(conn, client, learner).await?.ok_or(RosterError::NotFound)?;
+    let before = lock_present(conn, client, learner).await?;
     let mut after = before.clone();
     change.apply(&mut after)?;
     let Some(difference) = difference(&before, &after)? else { return Ok((before, false)) };
     after.updated_at = author.now;
     store::update(conn, client, &after).await?;
-    let is_suspended = before.status == LearnerStatus::Active && after.status == LearnerStatus::Suspended;
-    let is_restored = before.status == LearnerStatus::Suspended && after.status == LearnerStatus::Active;
+    if before.email != after.email {
+        // What was mailed to the old address would prove the wrong one.
+        accounts::forget_links(conn, client, learner, author.now).await?;
+    }
+    let is_suspended = before.status == RecordStatus::Active && after.status == RecordStatus::Suspended;
+    let is_restored = before.status == RecordStatus::Suspended && after.status == RecordStatus::Active;
     if is_suspended {
         store::bump_session_epoch(conn, client, learner, author.now).await?;
     }
@@ -82,12 +121,14 @@ pub async fn block(
     learner: LearnerId,
     sublicense: &str,
 ) -> Result<(), RosterError> {
-    store::lock(conn, client, learner).await?.ok_or(RosterError::NotFound)?;
+    lock_present(conn, client, learner).await?;
     let sublicense = store::find_sublicense(conn, client, sublicense).await?.ok_or(RosterError::NotFound)?;
     let is_new = store::insert_block(conn, client, learner, sublicense, &author.name(), author.now).await?;
-    let ended = store::end_grants(conn, client, learner, sublicense, author.now).await?;
+    let ending = Ending { learner, sublicense: Some(sublicense), source: None, reason: "admin", by: grant::by(author) };
+    let ended = access::end(conn, author.entropy, client, &[ending], author.now).await?;
+    let ended: usize = ended.iter().map(Vec::len).sum();
     if is_new || ended > 0 {
-        let facts = json!({ "learner": learner, "sublicense": sublicense, "grants_ended": ended });
+        let facts = json!({ "learner": learner, "sublicense": sublicense, "ended": ended > 0 });
         author.record(conn, client, "learner.blocked", learner.to_string(), facts.clone(), None).await?;
         audit::announce(conn, author.entropy, client, "learner.blocked", facts, author.now).await?;
     }
@@ -107,8 +148,5 @@ pub async fn unblock(
     if !store::delete_block(conn, client, learner, sublicense).await? {
         return Err(RosterError::NotFound);
     }
-    let facts = json!({ "learner": learner, "sublicense": sublicense });
-    author.record(conn, client, "learner.unblocked", learner.to_string(), facts.clone(), None).await?;
-    audit::announce(conn, author.entropy, client, "learner.unblocked", facts, author.now).await?;
-    Ok(())
+    grant::tell_unblocked(conn, author, client, learner, sublicense).await
 }

@@ -12,32 +12,69 @@ use crate::{
     admin::{Invalid, present},
     claims::{Role, limits},
     clients::{is_locale, is_plain_text},
-    ids::{LearnerId, SublicenseId},
-    learners::LearnerStatus,
+    ids::{ClientId, LearnerId, SublicenseId},
+    learners::{EmailAddress, LearnerStatus},
 };
 
 const MAX_NAME: usize = 200;
 const MAX_EXTERNAL_ID: usize = 255;
 const MAX_ATTRIBUTE_NAME: usize = 64;
 
+/// Whether a learner may sign in, or why not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordStatus {
+    Active,
+    Suspended,
+    /// The person is a learner of another client now; this record is history.
+    Moved,
+}
+
+impl RecordStatus {
+    /// Reads the word of the schema.
+    pub fn from_word(word: &str) -> Self {
+        match word {
+            "active" => Self::Active,
+            "moved" => Self::Moved,
+            _ => Self::Suspended,
+        }
+    }
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+            Self::Moved => "moved",
+        }
+    }
+}
+
 /// A learner's record.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct LearnerRecord {
     pub id: LearnerId,
-    /// Cannot be changed here: an address is proved by whoever holds it.
     pub email: Option<String>,
+    /// Whether the person has proved that the address is theirs; an admin's word does not.
     pub email_verified: bool,
     pub first_name: String,
     pub last_name: String,
     pub locale: Option<String>,
     pub external_id: Option<String>,
-    pub status: LearnerStatus,
+    pub status: RecordStatus,
     /// Each a text or a list of texts.
     #[schema(value_type = Object)]
     pub attributes: Map<String, Value>,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
     pub last_login_at: Option<DateTime<Utc>>,
+}
+
+/// Where a learner who was moved is now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub struct MovedTo {
+    pub client: ClientId,
+    pub learner: LearnerId,
+    pub moved_at: DateTime<Utc>,
 }
 
 /// One reason why a learner may see a sublicense, or once could.
@@ -80,6 +117,8 @@ pub struct LearnerDetail {
     #[serde(flatten)]
     pub access: LearnerAccess,
     pub blocks: Vec<Block>,
+    /// For operators, of a learner who was moved to another client.
+    pub moved_to: Option<MovedTo>,
 }
 
 /// One attribute as written: a text, or a list of texts.
@@ -110,6 +149,9 @@ impl AttributeValue {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LearnerChange {
+    /// Another address is not verified, whoever writes it. It touches no account: whoever signs in with one goes on to.
+    #[serde(default, deserialize_with = "present")]
+    pub email: Option<Option<String>>,
     #[serde(default, deserialize_with = "present")]
     pub first_name: Option<String>,
     #[serde(default, deserialize_with = "present")]
@@ -132,6 +174,11 @@ impl LearnerChange {
     /// Says everything that does not hold.
     pub(super) fn check(&self) -> Result<(), Invalid> {
         let mut invalid = Invalid::default();
+        if let Some(Some(email)) = &self.email
+            && EmailAddress::parse(email).is_none()
+        {
+            invalid.push("api.invalid", "/email", "write an e-mail address");
+        }
         for (field, name) in [("first_name", &self.first_name), ("last_name", &self.last_name)] {
             if name.as_ref().is_some_and(|name| !name.is_empty() && !is_plain_text(name, MAX_NAME, false)) {
                 invalid.push("api.invalid", format!("/{field}"), "a name has at most 200 characters");
@@ -167,11 +214,14 @@ impl LearnerChange {
                 *field = value;
             }
         }
+        if let Some(email) = self.email {
+            set_email(learner, email);
+        }
         set(&mut learner.first_name, self.first_name);
         set(&mut learner.last_name, self.last_name);
         set(&mut learner.locale, self.locale);
         set(&mut learner.external_id, self.external_id);
-        set(&mut learner.status, self.status);
+        set(&mut learner.status, self.status.map(|status| RecordStatus::from_word(status.as_str())));
         for (name, value) in self.attributes.into_iter().flatten() {
             match value {
                 Some(value) => learner.attributes.insert(name, value.into_json()),
@@ -183,4 +233,13 @@ impl LearnerChange {
         }
         Ok(())
     }
+}
+
+/// A proof is of one address: another spelling of it keeps the proof, another address does not.
+fn set_email(learner: &mut LearnerRecord, email: Option<String>) {
+    let key = |text: &Option<String>| text.as_deref().and_then(EmailAddress::parse);
+    let (before, after) = (key(&learner.email), key(&email));
+    let is_same = before.as_ref().map(EmailAddress::key) == after.as_ref().map(EmailAddress::key);
+    learner.email_verified = learner.email_verified && is_same && after.is_some();
+    learner.email = after.map(|address| address.as_str().to_owned());
 }

@@ -5,29 +5,29 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::model::{Block, LearnerRecord};
+use super::model::{Block, LearnerRecord, RecordStatus};
 use crate::{
     access::{Grant, SublicenseTerms},
     claims::Role,
     fault::Fault,
-    http::paging::Page,
     ids::{ClientId, LearnerId, SublicenseId},
-    learners::LearnerStatus,
+    learners::EmailAddress,
 };
 
-struct Row {
-    id: Uuid,
-    email: Option<String>,
-    email_verified: bool,
-    first_name: String,
-    last_name: String,
-    locale: Option<String>,
-    external_id: Option<String>,
-    status: String,
-    attributes: Value,
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
-    last_login_at: Option<DateTime<Utc>>,
+/// A learner's columns as a statement returns them.
+pub(super) struct Row {
+    pub id: Uuid,
+    pub email: Option<String>,
+    pub email_verified: bool,
+    pub first_name: String,
+    pub last_name: String,
+    pub locale: Option<String>,
+    pub external_id: Option<String>,
+    pub status: String,
+    pub attributes: Value,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+    pub last_login_at: Option<DateTime<Utc>>,
 }
 
 impl From<Row> for LearnerRecord {
@@ -40,7 +40,7 @@ impl From<Row> for LearnerRecord {
             last_name: row.last_name,
             locale: row.locale,
             external_id: row.external_id,
-            status: LearnerStatus::from_word(&row.status),
+            status: RecordStatus::from_word(&row.status),
             attributes: row.attributes.as_object().cloned().unwrap_or_default(),
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -60,87 +60,6 @@ macro_rules! learners {
             $($argument),*
         )
     };
-}
-
-/// Which learners to list.
-#[derive(Debug, Default)]
-pub(super) struct Filter {
-    pub status: Option<LearnerStatus>,
-    /// The address in its comparable spelling.
-    pub email_key: Option<String>,
-    /// Those with a grant to it that runs.
-    pub sublicense: Option<SublicenseId>,
-}
-
-/// One page of a client's learners, oldest first.
-pub(super) async fn list(
-    conn: &mut PgConnection,
-    client: ClientId,
-    filter: &Filter,
-    page: Page,
-    now: DateTime<Utc>,
-) -> Result<Vec<LearnerRecord>, Fault> {
-    let client = client.uuid();
-    let (after, limit) = (page.after.unwrap_or(Uuid::nil()), page.fetch());
-    let status = filter.status.map(LearnerStatus::as_str);
-    let rows =
-        match (&filter.email_key, filter.sublicense) {
-            (Some(email_key), sublicense) => {
-                learners!(
-                    "where l.client_id = $1 and l.email_key = $2 and l.id > $3 and ($4::text is null or l.status = $4)
-                   and ($5::uuid is null or exists (select from access_grants g
-                        where g.client_id = l.client_id and g.learner_id = l.id and g.sublicense_id = $5
-                          and g.starts_at <= $6 and (g.ends_at is null or g.ends_at > $6)))
-                 order by l.id limit $7",
-                    client,
-                    email_key,
-                    after,
-                    status,
-                    sublicense.map(SublicenseId::uuid),
-                    now,
-                    limit,
-                )
-                .fetch_all(conn)
-                .await?
-            }
-            (None, Some(sublicense)) => {
-                learners!(
-                    "join (select distinct g.learner_id from access_grants g
-                       where g.client_id = $1 and g.sublicense_id = $2 and g.learner_id > $3
-                         and g.starts_at <= $4 and (g.ends_at is null or g.ends_at > $4)) held on held.learner_id = l.id
-                 where l.client_id = $1 and ($5::text is null or l.status = $5)
-                 order by l.id limit $6",
-                    client,
-                    sublicense.uuid(),
-                    after,
-                    now,
-                    status,
-                    limit,
-                )
-                .fetch_all(conn)
-                .await?
-            }
-            (None, None) if filter.status == Some(LearnerStatus::Suspended) => {
-                learners!(
-                    "where l.client_id = $1 and l.id > $2 and l.status = 'suspended' order by l.id limit $3",
-                    client,
-                    after,
-                    limit,
-                )
-                .fetch_all(conn)
-                .await?
-            }
-            (None, None) => learners!(
-                "where l.client_id = $1 and l.id > $2 and ($3::text is null or l.status = $3) order by l.id limit $4",
-                client,
-                after,
-                status,
-                limit,
-            )
-            .fetch_all(conn)
-            .await?,
-        };
-    Ok(rows.into_iter().map(LearnerRecord::from).collect())
 }
 
 /// One learner.
@@ -170,7 +89,7 @@ pub(super) async fn lock(
 pub(super) async fn update(conn: &mut PgConnection, client: ClientId, learner: &LearnerRecord) -> Result<(), Fault> {
     sqlx::query!(
         "update learners set first_name = $3, last_name = $4, locale = $5, external_id = $6, attributes = $7, status = $8,
-             version = version + 1, updated_at = $9
+             email = $10, email_key = $11, email_verified = $12, version = version + 1, updated_at = $9
          where client_id = $1 and id = $2",
         client.uuid(),
         learner.id.uuid(),
@@ -181,6 +100,9 @@ pub(super) async fn update(conn: &mut PgConnection, client: ClientId, learner: &
         Value::Object(learner.attributes.clone()),
         learner.status.as_str(),
         learner.updated_at,
+        learner.email,
+        learner.email.as_deref().and_then(EmailAddress::parse).map(|email| email.key().to_owned()),
+        learner.email_verified,
     )
     .execute(conn)
     .await?;
@@ -339,25 +261,4 @@ pub(super) async fn delete_block(
     .execute(conn)
     .await?;
     Ok(outcome.rows_affected() > 0)
-}
-
-/// Ends every grant of a learner to a sublicense, whatever its source; says how many.
-pub(super) async fn end_grants(
-    conn: &mut PgConnection,
-    client: ClientId,
-    learner: LearnerId,
-    sublicense: SublicenseId,
-    now: DateTime<Utc>,
-) -> Result<u64, Fault> {
-    let outcome = sqlx::query!(
-        "update access_grants set ends_at = greatest(starts_at, $4), end_reason = 'admin'
-         where client_id = $1 and learner_id = $2 and sublicense_id = $3 and (ends_at is null or ends_at > $4)",
-        client.uuid(),
-        learner.uuid(),
-        sublicense.uuid(),
-        now,
-    )
-    .execute(conn)
-    .await?;
-    Ok(outcome.rows_affected())
 }

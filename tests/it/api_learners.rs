@@ -152,7 +152,7 @@ async fn a_change_of_a_learner_is_recorded_with_its_values_apart() {
         .unwrap();
     assert_eq!(kept[0]["first_name"], "Augusta");
     for (body, code) in [
-        (json!({ "email": "eve@evil.example" }), "api.read_only_field"),
+        (json!({ "email": "not an address" }), "api.invalid"),
         (json!({ "email_verified": true }), "api.read_only_field"),
         (json!({ "access": [] }), "api.read_only_field"),
         (json!({ "session_epoch": 1 }), "api.unknown_field"),
@@ -205,7 +205,11 @@ async fn a_block_ends_every_grant_of_its_sublicense_until_it_is_cleared() {
         "not_found"
     );
     let events = world.operator.get(&format!("/api/v1/clients/acme/events?target={}", world.learner)).await.ok();
-    assert_eq!(events["items"].as_array().unwrap().len(), 2);
+    let items = events["items"].as_array().unwrap().iter();
+    let mut actions: Vec<_> = items.map(|event| event["action"].as_str().unwrap()).collect();
+    // Those of one moment are in no order.
+    actions.sort_unstable();
+    assert_eq!(actions, ["access.ended", "learner.blocked", "learner.unblocked"]);
 }
 
 #[tokio::test]
