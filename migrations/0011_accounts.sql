@@ -57,7 +57,7 @@ create table email_proofs (
     constraint email_proofs_account_fkey foreign key (account_id) references accounts (id) on delete cascade,
     constraint email_proofs_kind_known check (kind in ('confirm', 'reset', 'change')),
     constraint email_proofs_account_where_needed check ((kind = 'confirm') = (account_id is null)),
-    constraint email_proofs_order check (expires_at > created_at)
+    constraint email_proofs_order check (expires_at >= created_at)
 );
 comment on table email_proofs is 'A row is a link that was mailed: whoever opens it has the mailbox of its address. Holds the hash of its token; good once.';
 create index email_proofs_by_address on email_proofs (client_id, email_key, created_at);

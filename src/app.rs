@@ -149,9 +149,13 @@ fn merging<'a>(
 
 /// Tells each domain that a learner has proved their address.
 fn address_proved<'a>(
-    _app: &'a App,
-    _conn: &'a mut PgConnection,
-    _proved: &'a accounts::AddressProved,
+    app: &'a App,
+    conn: &'a mut PgConnection,
+    proved: &'a accounts::AddressProved,
 ) -> BoxFuture<'a, Result<(), Fault>> {
-    Box::pin(async { Ok(()) })
+    Box::pin(async move {
+        let accounts::AddressProved { client, learner, email, by, now } = proved;
+        invites::consume_by_address(conn, &app.entropy, client.id, *learner, email.key(), by, *now).await?;
+        Ok(())
+    })
 }

@@ -113,7 +113,7 @@ pub(super) async fn kill_of_learner(
     now: DateTime<Utc>,
 ) -> Result<(), Fault> {
     sqlx::query!(
-        "update email_proofs set expires_at = greatest($3, created_at + interval '1 microsecond')
+        "update email_proofs set expires_at = greatest($3, created_at)
          where client_id = $1 and learner_id = $2 and used_at is null and expires_at > $3",
         client.uuid(),
         learner.uuid(),
@@ -131,7 +131,7 @@ pub(super) async fn kill_of_account(
     now: DateTime<Utc>,
 ) -> Result<(), Fault> {
     sqlx::query!(
-        "update email_proofs set expires_at = greatest($2, created_at + interval '1 microsecond')
+        "update email_proofs set expires_at = greatest($2, created_at)
          where account_id = $1 and used_at is null and expires_at > $2",
         account.uuid(),
         now,

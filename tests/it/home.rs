@@ -240,6 +240,7 @@ async fn an_email_leads_to_the_connection_of_its_domain_with_hint_and_way_back()
 async fn an_email_that_leads_nowhere_is_told_what_to_do_and_nothing_about_who_exists() {
     let app = start().await;
     seed(&app, CONNECTIONS).await;
+    seed(&app, "update clients set password_login = false, version = version + 1 where id = ACME").await;
     let known = send_email(&app, "zoe@globex.example").await;
     let unknown = send_email(&app, "abc@globex.example").await;
     assert_eq!(known.status, 200);

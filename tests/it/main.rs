@@ -8,6 +8,7 @@
 mod support;
 
 mod access;
+mod accounts;
 mod api_clients;
 mod api_content;
 mod api_learners;
