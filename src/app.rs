@@ -140,11 +140,12 @@ fn mail_heard<'a>(
 
 /// Tells each domain that one learner's record is about to become part of another's.
 fn merging<'a>(
-    _app: &'a App,
-    _conn: &'a mut PgConnection,
-    _merging: &'a accounts::Merging,
+    app: &'a App,
+    conn: &'a mut PgConnection,
+    merging: &'a accounts::Merging,
 ) -> BoxFuture<'a, Result<(), Fault>> {
-    Box::pin(async { Ok(()) })
+    let accounts::Merging { client, from, to, by, now } = merging;
+    Box::pin(codes::give_back_on_merge(conn, &app.entropy, client.id, *from, *to, by, *now))
 }
 
 /// Tells each domain that a learner has proved their address.
@@ -155,6 +156,7 @@ fn address_proved<'a>(
 ) -> BoxFuture<'a, Result<(), Fault>> {
     Box::pin(async move {
         let accounts::AddressProved { client, learner, email, by, now } = proved;
+        codes::redeem_waiting(conn, &app.entropy, client, *learner, email.clone(), by.clone(), *now).await?;
         invites::consume_by_address(conn, &app.entropy, client.id, *learner, email.key(), by, *now).await?;
         Ok(())
     })

@@ -183,8 +183,11 @@ pub(super) async fn adopt(
     }
 }
 
+/// Whether the same again may go well: another proof of the address won, or two transactions waited in a circle.
 fn is_race(fault: &Fault) -> bool {
-    fault.constraint() == Some("learners_verified_email_unique") || matches!(fault, Fault::Busy(_))
+    let is_deadlock =
+        matches!(fault, Fault::Database(sqlx::Error::Database(error)) if error.code().as_deref() == Some("40P01"));
+    is_deadlock || fault.constraint() == Some("learners_verified_email_unique") || matches!(fault, Fault::Busy(_))
 }
 
 /// The sessions of before the proof are dead by their epoch, or with their record; Redis is told as well.
