@@ -23,6 +23,7 @@ mod demo;
 mod guessing;
 mod health;
 mod home;
+mod invites;
 mod mail_api;
 mod mail_catcher;
 mod mail_faults;

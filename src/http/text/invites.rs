@@ -65,7 +65,7 @@ pub fn accept_as(person: &str) -> String {
 }
 
 pub const UNKNOWN: Advice = advice(
-    "We do not know this invite link",
+    "We do not know this invitation link",
     "It may have been cut off when it was copied, or belong to another site.",
     &[
         "Open the link straight from the email, or copy all of it.",
