@@ -5,7 +5,7 @@ use axum::Router;
 use crate::{
     accounts,
     app::App,
-    clients, content,
+    clients, codes, content,
     http::{assets, health, layers},
     invites, login, openapi,
 };
@@ -18,6 +18,7 @@ pub fn public(app: &App) -> Router {
         .merge(clients::pages::routes())
         .merge(accounts::pages::routes())
         .merge(content::pages::routes())
+        .merge(codes::pages::routes())
         .merge(invites::pages::routes())
         .merge(openapi::router(app));
     if app.settings.server.operator_listen.is_none() {

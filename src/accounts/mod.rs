@@ -27,6 +27,7 @@
 mod change;
 mod clean;
 mod confirm;
+mod again;
 mod join;
 mod merge;
 mod model;
@@ -44,6 +45,7 @@ mod store_proofs;
 mod throttle;
 mod trail;
 
+pub use again::is_provisional_password;
 pub use clean::{Cleaned, clean};
 pub use join::{JoinError, Joined, create_proved, join};
 pub use merge::{AddressProved, Merging, ProofListeners};

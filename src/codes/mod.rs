@@ -11,6 +11,9 @@
 //! | codes by the hundred thousand: generated, or brought by an admin | `fill.rs`, `intake.rs` |
 //! | revoking, restoring | `revoke.rs` |
 //! | over the admin API | `api.rs`, `batch_api.rs`, `code_api.rs`; what it shows: `view.rs` |
+//! | what was typed; codes on their way through a sign-in; looking at them under the limits on guessing | `typed.rs`, `kept.rs`, `look.rs` |
+//! | signing up with a code and a password | `sign_up.rs` |
+//! | the learner's pages, and their words | `pages/`, `words.rs` |
 //!
 //! Invariants: one namespace of both kinds in a client; a maximum, a single use and seats hold under any concurrency; a
 //! code is used up only when it lengthens the learner's access or raises the role; one learner redeems one code once;
@@ -25,19 +28,26 @@ mod edit;
 mod error;
 mod fill;
 mod intake;
+mod kept;
 mod line;
+pub mod look;
 mod merge;
 mod model;
+pub mod pages;
 mod redeem;
 mod revoke;
+mod sign_up;
 mod store;
 mod store_batch;
+mod store_person;
 mod store_redeem;
 mod store_undo;
 mod terms;
 mod text;
+pub mod typed;
 mod view;
 mod waiting;
+pub mod words;
 
 pub use check::{Checked, Visitor, check, note_refusals};
 pub use error::CodeError;
@@ -46,5 +56,6 @@ pub use line::{Line, redeem};
 pub use merge::give_back_on_merge;
 pub use model::{CodeOutcome, CodeResult, CodeState, Hidden, Kind, RedeemOrder, Verdict};
 pub use redeem::redeem_within;
+pub use sign_up::forget_sign_ups;
 pub use text::{CodeText, Malformed};
 pub use waiting::redeem_waiting;

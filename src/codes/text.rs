@@ -24,6 +24,13 @@ const RESERVED: &[&str] = &[
     "HELP",
 ];
 
+/// The page that a path word reads like, in the spelling of its address.
+pub(super) fn reserved(word: &str) -> Option<String> {
+    let key: String =
+        word.chars().filter(|letter| !is_ignored(*letter)).map(|letter| letter.to_ascii_uppercase()).collect();
+    RESERVED.contains(&key.as_str()).then(|| key.to_ascii_lowercase())
+}
+
 /// Fewest and most letters and digits of any code.
 const KEY_LENGTH: std::ops::RangeInclusive<usize> = 6..=64;
 /// Fewest of one that a registration code is given, and of one that is drawn.

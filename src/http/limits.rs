@@ -28,6 +28,22 @@ pub async fn of_client(app: &App, client: ClientId) -> Result<(), Problem> {
     verdict(app.cache.allow(&key, app.settings.limits.sign_in_per_client).await.map_err(Fault::from)?)
 }
 
+/// Takes one new learner with a password from the address's rate. Only whoever holds a genuine code comes this far.
+pub async fn sign_up(app: &App, address: ClientAddress) -> Result<(), Problem> {
+    let key = Key::global("sign-up-address", address.limit_unit());
+    verdict(app.cache.allow(&key, app.settings.limits.sign_ups_per_address).await.map_err(Fault::from)?)
+}
+
+/// Too many wrong codes.
+pub fn slowed(wait: std::time::Duration) -> Problem {
+    Problem::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "codes.slowed",
+        "Too many codes that do not work. Wait, then try again.",
+    )
+    .retry_after(wait)
+}
+
 fn verdict(allowance: Allowance) -> Result<(), Problem> {
     match allowance {
         Allowance::Allowed => Ok(()),

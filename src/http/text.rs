@@ -7,6 +7,7 @@ use chrono_tz::Tz;
 pub mod accounts;
 pub mod invites;
 pub mod mail;
+pub mod redeem;
 
 /// The language of this file, for the `lang` attribute.
 pub const LANGUAGE: &str = "en";

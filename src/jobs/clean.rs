@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::store;
-use crate::{accounts, admin, app::App, fault::Fault, imports, mail};
+use crate::{accounts, admin, app::App, codes, fault::Fault, imports, mail};
 
 /// Rows in one statement.
 const BATCH: i64 = 500;
@@ -20,10 +20,11 @@ pub struct Cleaned {
     /// Links that prove an address, and learners who never opened theirs.
     pub accounts: accounts::Cleaned,
     pub import_rows: u64,
+    pub sign_ups: u64,
 }
 
 /// Empties the sealed claims of attempts whose days are over, and removes used assertions that have expired and
-/// idempotency keys of more than a day ago, mails that have been kept long enough, what accounts no longer need, and the
+/// idempotency keys and sign-ups of more than a day ago, mails that have been kept long enough, what accounts no longer need, and the
 /// rows of old imports.
 pub async fn clean(app: &App, now: DateTime<Utc>) -> Result<Cleaned, Fault> {
     let mut cleaned = Cleaned { import_rows: imports::clean(app, now).await?, ..Cleaned::default() };
@@ -32,6 +33,7 @@ pub async fn clean(app: &App, now: DateTime<Utc>) -> Result<Cleaned, Fault> {
         let claims = store::empty_claims(&mut conn, now, BATCH).await?;
         let assertions = store::remove_assertions(&mut conn, now, BATCH).await?;
         let idempotency_keys = admin::forget_old(&mut conn, now, BATCH).await?;
+        let sign_ups = codes::forget_sign_ups(&mut conn, now, BATCH).await?;
         drop(conn);
         let mails = mail::tidy_up(app, now, BATCH).await?;
         let of_accounts = accounts::clean(app, now, BATCH).await?;
@@ -41,8 +43,9 @@ pub async fn clean(app: &App, now: DateTime<Utc>) -> Result<Cleaned, Fault> {
         cleaned.claims += claims;
         cleaned.assertions += assertions;
         cleaned.idempotency_keys += idempotency_keys;
+        cleaned.sign_ups += sign_ups;
         let is_full = |count: u64| i64::try_from(count).is_ok_and(|count| count >= BATCH);
-        let counts = [claims, assertions, idempotency_keys, mails, of_accounts.proofs, of_accounts.learners];
+        let counts = [claims, assertions, idempotency_keys, sign_ups, mails, of_accounts.proofs, of_accounts.learners];
         if !counts.into_iter().any(is_full) {
             break;
         }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::oidc::Handshake;
+use super::{brought::Carried, oidc::Handshake};
 use crate::{
     app::App,
     fault::Fault,
@@ -25,6 +25,9 @@ pub struct Attempt {
     pub handshake: Option<Handshake>,
     /// A checked path of the same client.
     pub return_to: Option<String>,
+    /// Codes and the invite that come along; only a start by POST puts them here.
+    #[serde(default)]
+    pub carried: Carried,
 }
 
 /// Remembers an attempt under a fresh handle, which travels as `RelayState` or `state`.

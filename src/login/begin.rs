@@ -7,6 +7,7 @@ use url::Url;
 
 use super::{
     attempt::{self, Attempt, BrowserKey},
+    brought::Carried,
     oidc::{self, Handshake},
     party,
     reason::{Reason, Stop},
@@ -34,6 +35,8 @@ pub enum Departure {
 pub struct Wish<'a> {
     /// A checked path of the client.
     pub return_to: Option<String>,
+    /// Codes and the invite that come along.
+    pub carried: Carried,
     /// The address that was typed, as a hint for the IdP.
     pub login_hint: Option<&'a str>,
     pub now: DateTime<Utc>,
@@ -68,6 +71,7 @@ pub async fn begin(
         request_id: None,
         handshake: None,
         return_to: wish.return_to,
+        carried: wish.carried,
     };
     let departure = match connection.protocol {
         Protocol::Saml => saml(app, &connection, &handle, &mut attempt).await?,

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     attempt::Attempt,
+    brought::Carried,
     finish::{self, Course, Finished, Notes, Unfinished, UsedAssertion},
     identity::VerifiedIdentity,
     journey::Journey,
@@ -25,7 +26,7 @@ use crate::{
     connections::{self, ConnectionFacts, KeyUse},
     crypto,
     fault::Fault,
-    http::Reference,
+    http::{Reference, notice},
     learners,
     sessions::{self, Beginning, Session, SessionToken},
 };
@@ -52,6 +53,21 @@ pub enum SamlCourse {
     Unasked { return_to: Option<String>, received_at: DateTime<Utc> },
 }
 
+/// Where the learner wants to be, and what they bring along.
+#[derive(Clone, Copy)]
+pub(super) struct Wants<'a> {
+    return_to: Option<&'a str>,
+    carried: &'a Carried,
+}
+
+static NOTHING: Carried = Carried { codes: Vec::new(), invite: None };
+
+impl<'a> Wants<'a> {
+    fn of(attempt: &'a Attempt) -> Self {
+        Self { return_to: attempt.return_to.as_deref(), carried: &attempt.carried }
+    }
+}
+
 /// A learner who is in.
 pub struct SignedIn {
     pub client: Arc<ClientFacts>,
@@ -63,9 +79,11 @@ pub struct SignedIn {
 /// Completes a SAML sign-in.
 pub async fn saml(app: &App, arrival: Return, course: SamlCourse, response: Vec<u8>) -> Result<SignedIn, Stop> {
     let response: Arc<[u8]> = response.into();
-    let (attempt, wanted, received_at) = match &course {
-        SamlCourse::Asked(attempt) => (Some(attempt), attempt.return_to.clone(), arrival.now),
-        SamlCourse::Unasked { return_to, received_at } => (None, return_to.clone(), *received_at),
+    let (attempt, wants, received_at) = match &course {
+        SamlCourse::Asked(attempt) => (Some(attempt), Wants::of(attempt), arrival.now),
+        SamlCourse::Unasked { return_to, received_at } => {
+            (None, Wants { return_to: return_to.as_deref(), carried: &NOTHING }, *received_at)
+        }
     };
     let mut journey =
         Journey::new(app, &arrival.connection, attempt, attempt.is_none(), arrival.reference.clone(), arrival.now);
@@ -99,7 +117,7 @@ pub async fn saml(app: &App, arrival: Return, course: SamlCourse, response: Vec<
         }
         is_marked = true;
         let unsolicited = attempt.is_none().then_some(used);
-        match conclude(app, &arrival, &journey, &connection, &identity, unsolicited, wanted.as_deref()).await? {
+        match conclude(app, &arrival, &journey, &connection, &identity, unsolicited, wants).await? {
             Some(signed_in) => return Ok(signed_in),
             None => connection = fresh(app, &connection).await?,
         }
@@ -135,7 +153,7 @@ pub async fn openid(
             return Err(refuse(app, &journey, &connection, None, &mut Notes::default(), reason).await?);
         }
     };
-    match conclude(app, &arrival, &journey, &connection, &identity, None, attempt.return_to.as_deref()).await? {
+    match conclude(app, &arrival, &journey, &connection, &identity, None, Wants::of(&attempt)).await? {
         Some(signed_in) => Ok(signed_in),
         None => {
             let reason = Reason::connection_changed();
@@ -174,9 +192,10 @@ pub(super) async fn conclude(
     connection: &ConnectionFacts,
     identity: &VerifiedIdentity,
     unsolicited: Option<UsedAssertion>,
-    wanted: Option<&str>,
+    wants: Wants<'_>,
 ) -> Result<Option<SignedIn>, Stop> {
-    let course = Course { connection, reference: arrival.reference.as_str(), now: arrival.now, unsolicited };
+    let reference = arrival.reference.as_str();
+    let course = Course { connection, reference, now: arrival.now, unsolicited, carried: wants.carried };
     let record =
         |notes: &Notes, reason: Option<&Reason>| journey.record(app, connection, Some(identity), notes, reason);
     let mut notes = Notes::default();
@@ -192,7 +211,7 @@ pub(super) async fn conclude(
     tracing::info!(
         client.id = %connection.client_id, connection.id = %connection.id, learner.id = %finished.learner, "signed in"
     );
-    Ok(Some(begin_session(app, arrival, identity, finished, wanted).await?))
+    Ok(Some(begin_session(app, arrival, identity, finished, wants.return_to).await?))
 }
 
 async fn begin_session(
@@ -202,7 +221,7 @@ async fn begin_session(
     finished: Finished,
     wanted: Option<&str>,
 ) -> Result<SignedIn, Stop> {
-    let Finished { learner, session_epoch, client } = finished;
+    let Finished { learner, session_epoch, client, notices } = finished;
     let longest = arrival.now
         + chrono::Duration::from_std(client.session_absolute).unwrap_or_else(|_| chrono::Duration::hours(12));
     let session = Session {
@@ -220,7 +239,11 @@ async fn begin_session(
         replaces: arrival.replaces.as_ref(),
     };
     let token = sessions::begin(app, &beginning, arrival.now).await?;
-    let return_to = return_to::checked(&client.slug, wanted).unwrap_or_else(|| format!("/{}/dashboard", client.slug));
+    let return_to = if notices.is_empty() {
+        return_to::checked(&client.slug, wanted).unwrap_or_else(|| format!("/{}/dashboard", client.slug))
+    } else {
+        notice::dashboard(&client.slug, &notice::keep(app, client.id, learner, &notices).await?)
+    };
     Ok(SignedIn { client, token, return_to })
 }
 

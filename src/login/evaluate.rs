@@ -12,7 +12,7 @@ use super::{
     finish,
     identity::RecordedClaims,
     journey,
-    plan::{self, SignInPlan, Situation},
+    plan::{self, Bringing, SignInPlan, Situation},
     reason::{Advice, Reason},
     scene, store,
     trail::FixSide,
@@ -143,7 +143,7 @@ pub async fn evaluate(
     let key = IdentityKey { connection, issuer: &issuer, subject: &subject };
     let found = {
         let mut conn = app.db.acquire().await?;
-        store::standing(&mut conn, client, key).await?.ok_or(EvaluateError::NotFound)?
+        store::standing(&mut conn, client, key, now).await?.ok_or(EvaluateError::NotFound)?
     };
     let client_facts = app.clients.at_version(&app.db, client, found.client_version).await?;
     let mapping_version = given.is_none().then_some(facts.mapping_version);
@@ -169,6 +169,7 @@ pub async fn evaluate(
         grants: &grants,
         blocked: &blocked,
         outcome: &outcome,
+        bringing: Bringing::default(),
         now,
     });
     let applied = rehearse(app, &mut transaction, &facts, &standing, &plan, now).await?;

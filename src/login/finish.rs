@@ -1,13 +1,15 @@
 //! From a verified identity to a committed learner: reads where everything stands, plans, and writes in one transaction.
-//! A returning learner with nothing changed is read once and recorded with a group of others.
+//! A returning learner with nothing changed is read once and recorded with a group of others. What the attempt carries is
+//! used in the same transaction; where it opens nothing, the sign-in stands on the mapping alone.
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
-use sqlx::{Postgres, Transaction};
+use sqlx::{PgConnection, Postgres, Transaction};
 
 use super::{
+    brought::{Brought, Carried},
     enroll::provision,
     identity::VerifiedIdentity,
     reason::{Reason, Stop},
@@ -22,6 +24,7 @@ use crate::{
     clients::ClientFacts,
     connections::ConnectionFacts,
     fault::Fault,
+    http::notice::Notice,
     ids::LearnerId,
     learners::{self, Standing},
 };
@@ -42,6 +45,8 @@ pub struct Course<'a> {
     pub reference: &'a str,
     pub now: DateTime<Utc>,
     pub unsolicited: Option<UsedAssertion>,
+    /// Codes and the invite that the attempt carries.
+    pub carried: &'a Carried,
 }
 
 /// What came of it; `record` is completed and written by the caller where it was not part of the transaction.
@@ -49,6 +54,8 @@ pub struct Finished {
     pub learner: LearnerId,
     pub session_epoch: i32,
     pub client: Arc<ClientFacts>,
+    /// What became of what was carried, for the learner's next page.
+    pub notices: Vec<Notice>,
 }
 
 /// How far it came, for the record, whatever the outcome.
@@ -77,6 +84,15 @@ impl<E: Into<Stop>> From<E> for Unfinished {
     }
 }
 
+/// What came of one try to write.
+enum Written {
+    Finished(Finished),
+    /// Somebody else got between, and it must be read anew.
+    Again,
+    /// What was brought opens nothing, so that it does not stand in for what the mapping yields; and why not.
+    OpensNothing(Option<Reason>),
+}
+
 /// Finishes a sign-in. `record` makes the record of a success; on the write path it is committed with the sign-in.
 pub async fn finish(
     app: &App,
@@ -85,29 +101,46 @@ pub async fn finish(
     notes: &mut Notes,
     record: &(dyn Fn(&Notes, Option<&Reason>) -> Record + Sync),
 ) -> Result<Finished, Unfinished> {
+    let mut bringing = course.carried.counts_as();
+    let mut opened_nothing = None;
     for _ in 0..ROUNDS {
-        let Some(scene) = scene::read(app, identity, course).await? else { continue };
+        let Some(scene) = scene::read(app, identity, course, bringing).await? else { continue };
         notes.outcome = Some(serde_json::to_value(scene.outcome.redacted()).map_err(Fault::from)?);
-        let plan = scene.plan(course);
+        let mut plan = scene.plan(course);
         if let Standing::Returning(learner) = &scene.standing {
             notes.learner = Some(learner.id);
+        }
+        if let (Some(refusal), Some(why)) = (&plan.refusal, &opened_nothing)
+            && matches!(refusal.code, "mapping.nothing_granted" | "login.learner.not_provisioned")
+        {
+            // The learner came with something: what is wrong with that helps them more.
+            plan.refusal = Some(Reason::clone(why));
         }
         if !plan.writes() && course.unsolicited.is_none() {
             if let Some(reason) = plan.refusal {
                 return Err(refused_returning(notes, &scene, reason).into());
             }
-            if let Standing::Returning(learner) = &scene.standing {
+            if let Standing::Returning(learner) = &scene.standing
+                && course.carried.is_empty()
+                && !scene.is_invited
+            {
                 app.recorder.write(record(notes, None)).await?;
                 notes.is_recorded = true;
                 return Ok(Finished {
                     learner: learner.id,
                     session_epoch: learner.session_epoch,
                     client: scene.client,
+                    notices: Vec::new(),
                 });
             }
         }
-        if let Some(finished) = write(app, identity, course, scene, notes, record).await? {
-            return Ok(finished);
+        match write(app, identity, course, scene, notes, record).await {
+            Ok(Written::Finished(finished)) => return Ok(finished),
+            Ok(Written::Again) => {}
+            Ok(Written::OpensNothing(why)) => (bringing, opened_nothing) = (Default::default(), why),
+            // Whoever takes seats for two reasons at once may meet somebody who takes them in another order.
+            Err(Unfinished::Stop(Stop::Fault(fault))) if fault.is_conflict() => {}
+            Err(unfinished) => return Err(unfinished),
         }
     }
     Err(Fault::Busy("sign-ins of one person").into())
@@ -123,7 +156,7 @@ fn refused_returning(notes: &mut Notes, scene: &Scene, reason: Reason) -> Reason
     reason
 }
 
-/// The transaction. `None`: somebody else's sign-in got between, and it must be read anew.
+/// The transaction.
 async fn write(
     app: &App,
     identity: &VerifiedIdentity,
@@ -131,7 +164,7 @@ async fn write(
     mut scene: Scene,
     notes: &mut Notes,
     record: &(dyn Fn(&Notes, Option<&Reason>) -> Record + Sync),
-) -> Result<Option<Finished>, Unfinished> {
+) -> Result<Written, Unfinished> {
     let client = course.connection.client_id;
     let mut tx = app.db.begin().await?;
     if let Some(used) = &course.unsolicited
@@ -140,19 +173,33 @@ async fn write(
         return Err(Reason::replayed().into());
     }
     if !scene::lock(&mut tx, client, identity, &mut scene).await? {
-        return Ok(None);
+        return Ok(Written::Again);
     }
     let plan = scene.plan(course);
     let Some((learner, epoch)) = provision(app, &mut tx, identity, course, &scene, &plan).await? else {
-        return Ok(None);
+        return Ok(Written::Again);
     };
+    let mut brought = Brought::new(course, &scene.client, learner);
+    if plan.refusal.is_none() {
+        brought.invite(app, &mut tx).await?;
+    }
     let occasion =
         Occasion { client, learner, connection: course.connection.id, reference: course.reference, now: course.now };
     let applied = access::apply(&mut tx, &app.entropy, &occasion, &plan.access).await?;
-    let reason = plan.refusal.or_else(|| {
-        let held = access::current_access(&scene.grants, &scene.sublicenses, scene.license_ends_at, course.now);
-        seats_reason(&held, &applied, &plan.access_after)
-    });
+    if plan.refusal.is_none() {
+        brought.codes(app, &mut tx).await?;
+    }
+    let reason = match plan.refusal {
+        Some(reason) => Some(reason),
+        None if brought.opened() && sees_something(&mut tx, &scene, course, learner).await? => None,
+        None if scene.bringing().yields && !sees_something(&mut tx, &scene, course, learner).await? => {
+            return Ok(Written::OpensNothing(brought.why_not()));
+        }
+        None => {
+            let held = access::current_access(&scene.grants, &scene.sublicenses, scene.license_ends_at, course.now);
+            seats_reason(&held, &applied, &plan.access_after)
+        }
+    };
     notes.learner = matches!(scene.standing, Standing::Returning(_)).then_some(learner);
     if let Some(reason) = reason {
         refuse(app, tx, course, &scene, notes, learner, &applied, &reason).await?;
@@ -165,7 +212,19 @@ async fn write(
     learners::store::touch_last_login(&mut tx, client, learner, course.now).await?;
     tx.commit().await?;
     notes.is_recorded = true;
-    Ok(Some(Finished { learner, session_epoch: epoch, client: scene.client }))
+    let notices = brought.notices();
+    Ok(Written::Finished(Finished { learner, session_epoch: epoch, client: scene.client, notices }))
+}
+
+/// Whether the learner has access as everything stands in this transaction.
+async fn sees_something(
+    conn: &mut PgConnection,
+    scene: &Scene,
+    course: &Course<'_>,
+    learner: LearnerId,
+) -> Result<bool, Fault> {
+    let (grants, _) = store::access_of(conn, course.connection.client_id, learner).await?;
+    Ok(!access::current_access(&grants, &scene.sublicenses, scene.license_ends_at, course.now).is_empty())
 }
 
 /// Why the learner is not let in although the plan lets them: no seat was left for anything they could have seen.

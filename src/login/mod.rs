@@ -7,6 +7,7 @@
 //! | verify | [`complete`] → `saml` or `oidc` → [`identity::VerifiedIdentity`], which only those two can make |
 //! | plan | [`plan`]: pure; what becomes of the learner and their access, and why |
 //! | write | `scene.rs`, [`finish`], `enroll.rs`: one transaction, or, with nothing changed, the grouped records of [`record`] |
+//! | what comes along | `brought.rs`: codes and an invite, carried there and back by the attempt, used in the same transaction |
 //! | dry run | [`evaluate`]: all of it but the protocol, rolled back |
 //! | let in | [`complete`]: the session, then the redirect to the checked `http::return_to` |
 //!
@@ -17,6 +18,7 @@
 pub mod attempt;
 pub mod attempts_api;
 pub mod begin;
+mod brought;
 pub mod complete;
 mod enroll;
 pub mod evaluate;

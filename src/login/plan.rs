@@ -13,6 +13,15 @@ use crate::{
     learners::{self, LinkRules, Provision, Standing, UpdateRule},
 };
 
+/// What an attempt carries, as far as it still counts: a code or an invite stands in for what the mapping yields.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Bringing {
+    /// Counts as a yield: the mapping may grant nothing, but what it requires still holds.
+    pub yields: bool,
+    /// Makes a learner although the connection makes none: an invite does, a code does not.
+    pub may_create: bool,
+}
+
 /// Everything the plan depends on.
 pub struct Situation<'a> {
     pub connection: &'a ConnectionFacts,
@@ -24,6 +33,7 @@ pub struct Situation<'a> {
     pub grants: &'a [Grant],
     pub blocked: &'a [SublicenseId],
     pub outcome: &'a Outcome,
+    pub bringing: Bringing,
     pub now: DateTime<Utc>,
 }
 
@@ -64,7 +74,7 @@ pub fn plan(situation: &Situation<'_>) -> SignInPlan {
         .cloned()
         .collect();
     let rules = LinkRules {
-        create: connection.jit.create,
+        create: connection.jit.create || situation.bringing.may_create,
         update: match connection.jit.update {
             JitUpdate::Always => UpdateRule::Always,
             JitUpdate::First => UpdateRule::First,
@@ -95,7 +105,8 @@ pub fn plan(situation: &Situation<'_>) -> SignInPlan {
     }
     let access = plan_access(situation, is_returning);
     let access_after = after(situation, &access.changes);
-    let refusal = access_after.is_empty().then(|| why_nothing(&access.skipped));
+    let sees_nothing = access_after.is_empty() && !situation.bringing.yields;
+    let refusal = sees_nothing.then(|| why_nothing(&access.skipped));
     let provision = if refusal.is_some() { None } else { Some(provision) };
     SignInPlan { provision, access, access_after, refusal }
 }

@@ -1,7 +1,9 @@
 //! Every reason why a sign-in is refused, in one form: a stable code, the side that must fix it, words for the admin, and
 //! the kind of advice that the learner's page gives.
 
-use crate::{access::Full, claims, learners::Refused, login::trail::FixSide};
+use crate::{
+    access::Full, claims, http::text::redeem as said, invites::NotAccepted, learners::Refused, login::trail::FixSide,
+};
 
 /// What the learner is told to do; `http/text.rs` has the words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +26,10 @@ pub enum Advice {
     AccessEnded,
     /// This way to sign in is closed.
     WayClosed,
+    /// The invite that came along is not taken; why, in words.
+    InviteNotTaken(String),
+    /// The codes that came along open nothing for this person.
+    CodesOpenNothing,
 }
 
 /// Why a sign-in is refused.
@@ -219,6 +225,58 @@ impl Reason {
                     "Every seat of the sublicense {id} is taken. An operator raises the limit, or an admin ends somebody's access."
                 ),
             ),
+        }
+    }
+}
+
+/// What was brought along, and opens nothing.
+impl Reason {
+    /// The invite that came along was not accepted.
+    pub fn invite(refused: &NotAccepted) -> Self {
+        let (code, side, words) = match refused {
+            NotAccepted::NotOpen(_) => ("login.invite.not_open", FixSide::Admin, said::INVITE_NOT_OPEN.to_owned()),
+            NotAccepted::OtherAddress { invited, own } => {
+                ("login.invite.other_address", FixSide::Learner, said::invite_of_another(invited, own.as_deref()))
+            }
+            NotAccepted::Unproved { invited } => {
+                ("login.invite.unproved", FixSide::Admin, said::invite_unproved(invited))
+            }
+            NotAccepted::Suspended => ("login.invite.suspended", FixSide::Admin, said::INVITE_BLOCKED.to_owned()),
+            NotAccepted::Blocked => ("login.invite.blocked", FixSide::Admin, said::INVITE_BLOCKED.to_owned()),
+            NotAccepted::SeatsFull(_) => ("login.invite.seats_full", FixSide::Admin, said::INVITE_FULL.to_owned()),
+            NotAccepted::Over | NotAccepted::Fault(_) => {
+                ("login.invite.over", FixSide::Admin, said::INVITE_OVER.to_owned())
+            }
+        };
+        let explanation = format!("The invite that came along was not accepted: {refused}.");
+        Self::new(code, side, Advice::InviteNotTaken(words), explanation)
+    }
+
+    /// No seat is left for what the codes would open, and the learner has no other access.
+    pub fn code_seats_full() -> Self {
+        Self::new(
+            "login.code.seats_full",
+            FixSide::Admin,
+            Advice::SeatsFull,
+            "No seat is left for what the codes that came along open. An operator raises the limit, or an admin ends somebody's access.",
+        )
+    }
+
+    /// The codes that came along open nothing for this learner, and neither does the mapping.
+    pub fn codes_open_nothing() -> Self {
+        Self::new(
+            "login.code.opens_nothing",
+            FixSide::Learner,
+            Advice::CodesOpenNothing,
+            "The codes that came along open nothing for this person, and neither does the mapping. The audit trail says of each code why.",
+        )
+    }
+
+    /// The words for the person, where the advice has its own.
+    pub fn message(&self) -> &str {
+        match &self.advice {
+            Advice::NotEntitled(words) | Advice::InviteNotTaken(words) => words,
+            _ => "",
         }
     }
 }

@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use super::{
     finish::{Course, Unfinished},
     identity::VerifiedIdentity,
-    plan::{self, SignInPlan, Situation},
+    plan::{self, Bringing, SignInPlan, Situation},
     reason::Reason,
     store,
 };
@@ -33,9 +33,17 @@ pub(super) struct Scene {
     verified_domains: Vec<String>,
     pub license_ends_at: Option<DateTime<Utc>>,
     pub sublicenses: Vec<SublicenseTerms>,
+    bringing: Bringing,
+    /// An invite of the learner's own verified address is open.
+    pub is_invited: bool,
 }
 
 impl Scene {
+    /// What was brought, as far as it still counts.
+    pub const fn bringing(&self) -> Bringing {
+        self.bringing
+    }
+
     pub fn plan(&self, course: &Course<'_>) -> SignInPlan {
         plan::plan(&Situation {
             connection: course.connection,
@@ -46,6 +54,7 @@ impl Scene {
             grants: &self.grants,
             blocked: &self.blocked,
             outcome: &self.outcome,
+            bringing: self.bringing,
             now: course.now,
         })
     }
@@ -57,10 +66,11 @@ pub(super) async fn read(
     app: &App,
     identity: &VerifiedIdentity,
     course: &Course<'_>,
+    bringing: Bringing,
 ) -> Result<Option<Scene>, Unfinished> {
     let connection = course.connection;
     // Given back at once: whoever holds one while waiting for a second may wait for ever.
-    let found = store::standing(&mut *app.acquire().await?, connection.client_id, key(identity)).await?;
+    let found = store::standing(&mut *app.acquire().await?, connection.client_id, key(identity), course.now).await?;
     let found = found.ok_or_else(Reason::connection_closed)?;
     if found.connection_status != "active" {
         return Err(Reason::connection_closed().into());
@@ -72,7 +82,7 @@ pub(super) async fn read(
         return Err(Unfinished::Stale { version: found.connection_version });
     }
     let client = app.clients.at_version(&app.db, connection.client_id, found.client_version).await?;
-    let outcome = evaluate(connection, &client, identity);
+    let outcome = evaluate(connection, &client, identity, bringing.yields);
     let (mut grants, mut blocked) = (found.grants, found.blocked);
     let standing = match found.learner {
         Some(learner) => Standing::Returning(learner),
@@ -98,11 +108,18 @@ pub(super) async fn read(
         blocked,
         verified_domains: found.verified_domains,
         license_ends_at: found.license_ends_at,
+        bringing,
+        is_invited: found.is_invited,
     }))
 }
 
-/// What the connection's mapping makes of the claims.
-pub fn evaluate(connection: &ConnectionFacts, client: &ClientFacts, identity: &VerifiedIdentity) -> Outcome {
+/// What the connection's mapping makes of the claims, beside what the person brings.
+pub fn evaluate(
+    connection: &ConnectionFacts,
+    client: &ClientFacts,
+    identity: &VerifiedIdentity,
+    carries_entitlement: bool,
+) -> Outcome {
     let sublicenses = mapping_sublicenses(client);
     connection.mapping.apply(&Input {
         claims: identity.claims(),
@@ -113,7 +130,7 @@ pub fn evaluate(connection: &ConnectionFacts, client: &ClientFacts, identity: &V
             protocol: connection.protocol.as_str(),
         },
         sublicenses: &sublicenses,
-        carries_entitlement: false,
+        carries_entitlement,
     })
 }
 

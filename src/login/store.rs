@@ -25,6 +25,8 @@ pub struct Standing {
     pub learner: Option<Learner>,
     pub grants: Vec<Grant>,
     pub blocked: Vec<SublicenseId>,
+    /// An invite of the learner's own verified address is open.
+    pub is_invited: bool,
 }
 
 /// Reads the standing of an identity. `None` where the connection is gone.
@@ -32,6 +34,7 @@ pub async fn standing(
     conn: &mut PgConnection,
     client: ClientId,
     key: IdentityKey<'_>,
+    now: DateTime<Utc>,
 ) -> Result<Option<Standing>, Fault> {
     let row = sqlx::query!(
         r#"select n.status as connection_status, n.version as connection_version,
@@ -44,7 +47,9 @@ pub async fn standing(
                         'sublicense', 'sub_' || replace(g.sublicense_id::text, '-', ''), 'source', g.source, 'source_ref', g.source_ref,
                         'role', g.role, 'starts_at', g.starts_at, 'ends_at', g.ends_at, 'end_reason', g.end_reason))
                    from access_grants g where g.client_id = n.client_id and g.learner_id = l.id) as grants,
-                  array(select b.sublicense_id from blocks b where b.client_id = n.client_id and b.learner_id = l.id) as "blocked!"
+                  array(select b.sublicense_id from blocks b where b.client_id = n.client_id and b.learner_id = l.id) as "blocked!",
+                  exists (select from invites v where v.client_id = l.client_id and v.email_key = l.email_key and l.email_verified
+                          and v.status in ('pending', 'sent', 'bounced') and v.expires_at > $5) as "is_invited!"
            from connections n
            join clients c on c.id = n.client_id
            left join identities i on i.client_id = n.client_id and i.connection_id = n.id and i.issuer = $3 and i.subject = $4
@@ -54,6 +59,7 @@ pub async fn standing(
         key.connection.uuid(),
         key.issuer,
         key.subject,
+        now,
     )
     .fetch_optional(conn)
     .await?;
@@ -86,6 +92,7 @@ pub async fn standing(
         learner,
         grants: row.grants.map(serde_json::from_value).transpose()?.unwrap_or_default(),
         blocked: row.blocked.into_iter().map(SublicenseId::from).collect(),
+        is_invited: row.is_invited,
     }))
 }
 

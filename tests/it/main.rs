@@ -39,6 +39,7 @@ mod roster_access;
 mod roster_change;
 mod roster_move;
 mod roster_search;
+mod redeem_signed_in;
 mod saml_attacks;
 mod saml_attacks_http;
 mod saml_verify;

@@ -139,12 +139,19 @@ fn samples() -> Vec<Sample> {
         add(
             kind,
             "landing",
-            LandingPage { brand, ways: &ways[..count], by_email: "/acme/login", signed_in: kind == "globex" }.render(),
+            LandingPage {
+                brand,
+                ways: &ways[..count],
+                by_email: "/acme/login",
+                signed_in: kind == "globex",
+                typed: "",
+            }
+            .render(),
         );
         add(
             kind,
             "landing-empty",
-            LandingPage { brand, ways: &[], by_email: "/acme/login", signed_in: false }.render(),
+            LandingPage { brand, ways: &[], by_email: "/acme/login", signed_in: false, typed: "" }.render(),
         );
         for (name, trouble) in
             [("login", Trouble::None), ("login-bad", Trouble::Invalid), ("login-lost", Trouble::Unknown)]

@@ -1,4 +1,4 @@
-//! A client's landing page: who this is, and the ways to sign in.
+//! A client's landing page: who this is, the ways to sign in, and the box for a code.
 
 use askama::Template;
 use axum::{
@@ -40,6 +40,15 @@ pub struct LandingPage<'a> {
     /// Where the e-mail-first page is.
     pub by_email: &'a str,
     pub signed_in: bool,
+    /// What is in the box for codes.
+    pub typed: &'a str,
+}
+
+impl LandingPage<'_> {
+    /// The box stands below the ways to sign in.
+    const fn box_is_aside(&self) -> bool {
+        true
+    }
 }
 
 /// The landing page.
@@ -68,8 +77,13 @@ async fn landing(
     let ways = ways(&client, &active, return_to.as_deref(), None);
     let by_email = address(&format!("/{}/login", client.slug), &[("return_to", return_to.as_deref())]);
     let session = sessions::live(&app, &cookie, client.id, client.session_idle, app.clock.now()).await?;
-    let page =
-        LandingPage { brand: Brand::of(&client), ways: &ways, by_email: &by_email, signed_in: session.is_some() };
+    let page = LandingPage {
+        brand: Brand::of(&client),
+        ways: &ways,
+        by_email: &by_email,
+        signed_in: session.is_some(),
+        typed: "",
+    };
     Ok(page::render(StatusCode::OK, &page))
 }
 

@@ -9,7 +9,7 @@ use crate::{
     http::{
         Reference,
         page::{self, AdvicePage, Brand, Field},
-        text::{self, refused},
+        text::{self, redeem, refused},
     },
     login::{
         identity::VerifiedIdentity,
@@ -22,10 +22,7 @@ use crate::{
 /// The client's page that says why nobody was signed in, and what to do.
 pub fn page(client: &ClientFacts, reason: &Reason, reference: &Reference) -> Response {
     let retry = format!("/{}", client.slug);
-    let message = match &reason.advice {
-        Advice::NotEntitled(words) if !words.is_empty() => Some(words.as_str()),
-        _ => None,
-    };
+    let message = Some(reason.message()).filter(|words| !words.is_empty());
     let page = AdvicePage {
         brand: Brand::of(client),
         advice: advice(reason),
@@ -43,7 +40,7 @@ pub fn confirm(
     identity: &VerifiedIdentity,
     handle: &str,
 ) -> Response {
-    let profile = scene::evaluate(connection, client, identity).profile;
+    let profile = scene::evaluate(connection, client, identity, false).profile;
     let word = |value: &Option<String>| value.clone().unwrap_or_default();
     let name = format!("{} {}", word(&profile.first_name.value), word(&profile.last_name.value));
     let email = profile.email.value.as_deref();
@@ -80,6 +77,8 @@ pub(crate) fn advice(reason: &Reason) -> &'static text::Advice {
         Advice::AccessStopped => &refused::SUSPENDED,
         Advice::AccessEnded => &refused::ENDED,
         Advice::WayClosed => &refused::CONNECTION_OFF,
+        Advice::InviteNotTaken(_) => &redeem::INVITE_NOT_TAKEN,
+        Advice::CodesOpenNothing => &redeem::CODES_OPEN_NOTHING,
     }
 }
 
@@ -94,6 +93,8 @@ fn status(reason: &Reason) -> StatusCode {
         | Advice::SeatsFull
         | Advice::AccessStopped
         | Advice::AccessEnded
-        | Advice::WayClosed => StatusCode::FORBIDDEN,
+        | Advice::WayClosed
+        | Advice::InviteNotTaken(_)
+        | Advice::CodesOpenNothing => StatusCode::FORBIDDEN,
     }
 }

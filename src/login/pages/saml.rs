@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::{
     arrival::{Answer, Asked, admitted, arrive, client_of, find, landed, stopped, unmatched},
     refusal,
-    start::depart,
+    start::{Leaving, depart},
 };
 use crate::{
     app::App,
@@ -108,7 +108,10 @@ async fn unsolicited(
             let done = complete::unmatched(app, &arrival, Reason::unsolicited()).await;
             landed(app, &arrival.connection, &asked.reference, done).await
         }
-        IdpInitiated::Restart => depart(app, &client, arrival.connection, asked, deep_link, None).await,
+        IdpInitiated::Restart => {
+            let leaving = Leaving { return_to: deep_link, ..Leaving::default() };
+            depart(app, &client, arrival.connection, asked, leaving).await
+        }
         IdpInitiated::Accept => {
             let response: Arc<[u8]> = response.into();
             let identity = match complete::look_at_saml(app, &arrival, response.clone()).await {

@@ -1,11 +1,11 @@
-//! Where a sign-in starts.
+//! Where a sign-in starts: by link, or by a form that sends codes or an invite along.
 
 use std::sync::Arc;
 
 use axum::{
-    Router,
+    Form, Router,
     extract::{Path, Query, State},
-    http::header,
+    http::{StatusCode, header},
     response::{IntoResponse, Redirect},
     routing::get,
 };
@@ -15,22 +15,33 @@ use super::arrival::{Answer, Asked, find, unmatched};
 use crate::{
     app::App,
     clients::ClientFacts,
+    codes::{
+        self, CodeText, Verdict,
+        look::{Asker, look},
+        typed::Typed,
+    },
     connections::ConnectionFacts,
     http::{
-        Problem, limits,
+        Problem,
+        browser_key::is_token,
+        csrf,
+        guessing::{NotAdmitted, Source},
+        limits,
         page::{self, Brand, Field},
     },
+    invites,
     login::{
         attempt::BrowserKey,
         begin::{self, Departure, Wish},
+        brought::Carried,
         reason::Stop,
         return_to,
     },
 };
 
-/// `GET /{client}/login/{connection}`
+/// `GET,POST /{client}/login/{connection}`
 pub fn routes() -> Router<App> {
-    Router::new().route("/{client}/login/{connection}", get(start))
+    Router::new().route("/{client}/login/{connection}", get(start).post(start_carrying))
 }
 
 #[derive(Deserialize)]
@@ -54,7 +65,88 @@ async fn start(
     limits::sign_in(&app, asked.address, client.id).await?;
     let return_to = return_to::checked(&client.slug, query.return_to.as_deref());
     let hint = query.login_hint.filter(|hint| hint.len() <= 254 && !hint.chars().any(char::is_control));
-    depart(&app, &client, connection, &asked, return_to, hint.as_deref()).await
+    depart(&app, &client, connection, &asked, Leaving { return_to, login_hint: hint.as_deref(), ..Leaving::default() })
+        .await
+}
+
+#[derive(Deserialize)]
+struct StartForm {
+    #[serde(default)]
+    codes: String,
+    /// The secret of an invite's link.
+    invite: Option<String>,
+}
+
+/// Starts with something to bring along. What is no code is left behind here, so that nobody guesses by signing in.
+async fn start_carrying(
+    State(app): State<App>,
+    Path((slug, id)): Path<(String, String)>,
+    asked: Asked,
+    Form(form): Form<StartForm>,
+) -> Answer {
+    let client = app.clients.by_slug(&app.db, &slug).await?.ok_or_else(Problem::not_found)?;
+    let connection = find(&app, &id).await?;
+    if connection.client_id != client.id {
+        return Err(Problem::not_found());
+    }
+    if !csrf::is_same_origin(&app, &asked.headers) {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "form.foreign", "Send this form from our own page."));
+    }
+    limits::sign_in(&app, asked.address, client.id).await?;
+    let now = app.clock.now();
+    let codes = match genuine(&app, &client, &asked, &form.codes).await? {
+        Some(codes) => codes,
+        None => return Ok(codes::pages::lead_to_box(&app, &client, &asked.headers, &form.codes, true, now)),
+    };
+    let mut leaving = Leaving { carried: Carried { codes, invite: None }, ..Leaving::default() };
+    let invite = match form.invite.as_deref().filter(|token| is_token(token)) {
+        Some(token) => {
+            let Some(open) = invites::find_open(&mut *app.acquire().await?, client.id, token, now).await? else {
+                // Its page says what became of it.
+                return Ok(Redirect::to(&format!("/{}/invites/{token}", client.slug)).into_response());
+            };
+            leaving.carried.invite = Some(open.id);
+            Some(open)
+        }
+        None => None,
+    };
+    leaving.login_hint = invite.as_ref().map(|invite| invite.email.as_str());
+    depart(&app, &client, connection, &asked, leaving).await
+}
+
+/// The codes of a form that are codes; `None` where there were some and none is.
+async fn genuine(
+    app: &App,
+    client: &ClientFacts,
+    asked: &Asked,
+    typed: &str,
+) -> Result<Option<Vec<CodeText>>, Problem> {
+    let codes = match Typed::read(typed) {
+        Typed::Empty => return Ok(Some(Vec::new())),
+        Typed::TooMany => return Ok(None),
+        Typed::Some { codes, .. } => codes,
+    };
+    let asker = Asker {
+        source: Source { client: client.id, learner: None, address: asked.address },
+        verified_email: None,
+        reference: asked.reference.as_str(),
+    };
+    let checked = match look(app, client, &codes, asker, app.clock.now()).await {
+        Ok(checked) => checked,
+        Err(NotAdmitted::Slowed(wait)) => return Err(limits::slowed(wait)),
+        Err(NotAdmitted::Fault(fault)) => return Err(fault.into()),
+    };
+    let known = checked.into_iter().filter(|one| !matches!(one.verdict, Verdict::NotValid(_)));
+    let known: Vec<CodeText> = known.map(|one| one.text).collect();
+    Ok((!known.is_empty()).then_some(known))
+}
+
+/// What goes along to the identity provider and back.
+#[derive(Default)]
+pub(super) struct Leaving<'a> {
+    pub return_to: Option<String>,
+    pub login_hint: Option<&'a str>,
+    pub carried: Carried,
 }
 
 /// Sends the browser to the identity provider, with the cookie that binds the attempt to it.
@@ -63,11 +155,11 @@ pub(super) async fn depart(
     client: &ClientFacts,
     connection: Arc<ConnectionFacts>,
     asked: &Asked,
-    return_to: Option<String>,
-    login_hint: Option<&str>,
+    leaving: Leaving<'_>,
 ) -> Answer {
     let (browser, cookie) = BrowserKey::of(app, &asked.headers);
-    let wish = Wish { return_to, login_hint, now: app.clock.now() };
+    let Leaving { return_to, login_hint, carried } = leaving;
+    let wish = Wish { return_to, carried, login_hint, now: app.clock.now() };
     let departure = match begin::begin(app, connection.clone(), &browser, wish).await {
         Ok(departure) => departure,
         Err(Stop::Fault(fault)) => return Err(fault.into()),

@@ -9,6 +9,8 @@
 //! | `html.rs` | forms and text of a page |
 //! | `admin.rs` | `Admin`: API calls with a token |
 //! | `scene.rs` | a client, its connection and a fixture identity provider, made over the API |
+//! | `codes.rs` | codes with any terms |
+//! | `person.rs` | somebody who is signed in |
 //! | `logs.rs` | what the process logged |
 //! | `smtp.rs` | `Smtp`: a mail server that does as it is told |
 //! | `post.rs` | `Post`: a gateway whose mails go there |
@@ -20,11 +22,13 @@
 mod admin;
 mod app;
 mod browser;
+pub mod codes;
 mod flaky;
 mod html;
 mod logs;
 mod peers;
 pub mod post;
+mod person;
 mod scene;
 pub mod smtp;
 mod stage;
@@ -32,10 +36,12 @@ mod stage;
 pub use admin::{Admin, Reply};
 pub use app::{App, Options};
 pub use browser::{Browser, Page};
+pub use codes::Code;
 pub use flaky::Flaky;
 pub use html::Form;
 pub use logs::log_text;
 pub use peers::Peer;
+pub use person::sign_in;
 pub use post::Post;
-pub use scene::{SamlScene, merge};
+pub use scene::{SamlScene, client, merge};
 pub use smtp::Smtp;

@@ -1,0 +1,78 @@
+//! A link with a code in it. Mail scanners and previews follow links: all that this does is take the code out of the
+//! address, so that neither history nor a Referer holds it.
+
+use axum::{
+    extract::{Path, State},
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Redirect, Response},
+};
+
+use super::visit::{Asked, lead_to_box};
+use crate::{
+    app::App,
+    clients::{self, ClientFacts},
+    codes::text,
+    http::{
+        Problem,
+        page::{self, AdvicePage, Brand},
+        text::neutral,
+    },
+};
+
+pub(super) async fn follow(
+    State(app): State<App>,
+    Path((slug, word)): Path<(String, String)>,
+    asked: Asked,
+) -> Result<Response, Problem> {
+    let now = app.clock.now();
+    let client = app.clients.by_slug(&app.db, &slug).await?.ok_or_else(Problem::not_found)?;
+    if !client.is_live(now) {
+        return Ok(clients::pages::closed(&client));
+    }
+    let mut response = match text::reserved(&word) {
+        // One of our own pages, in letters of another size.
+        Some(page) if page != word => Redirect::to(&format!("/{}/{page}", client.slug)).into_response(),
+        Some(_) => nothing_here(&client),
+        None if may_be_typed(&word) => lead_to_box(&app, &client, &asked.headers, &word, false, now),
+        None => nothing_here(&client),
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex"));
+    Ok(response)
+}
+
+/// Whether a person may have meant a code: letters and digits of any script, in groups. File names and other things that
+/// scanners ask for are none.
+fn may_be_typed(word: &str) -> bool {
+    let count = word.chars().count();
+    let is_ours =
+        |letter: char| letter.is_alphanumeric() || letter.is_whitespace() || !letter.is_ascii() || letter == '-';
+    (6..=200).contains(&count) && word.chars().all(|letter| is_ours(letter) && !letter.is_control())
+}
+
+fn nothing_here(client: &ClientFacts) -> Response {
+    let page = AdvicePage {
+        brand: Brand::of(client),
+        advice: &neutral::NOT_FOUND,
+        message: None,
+        reference: None,
+        retry: None,
+    };
+    page::render(StatusCode::NOT_FOUND, &page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_scanners_ask_for_is_no_code() {
+        for word in ["wp-login.php", ".env", "favicon.ico", "a", "x\0xxxxxx", "<script>", "abc_def_ghi"] {
+            assert!(!may_be_typed(word), "{word}");
+        }
+        for word in ["ABCD-1234", "abcd 1234 efgh", "АВСD1234", "ABCD–1234"] {
+            assert!(may_be_typed(word), "{word}");
+        }
+    }
+}
