@@ -81,6 +81,9 @@ impl fmt::Display for Report {
             if let Some(people) = people {
                 writeln!(out, "    sign in as  {people}; no password")?;
             }
+            if let Some(code) = client.registration_code {
+                writeln!(out, "    use a code  {}/{}/{code}", self.base_url, client.slug)?;
+            }
         }
         writeln!(out, "  Mails (every one that is sent ends here)")?;
         writeln!(out, "    open        {}", self.mail_page)?;

@@ -1,11 +1,12 @@
-//! The demo clients, made of the declarative files in `config/clients/`, and the operator's token.
+//! The demo clients, made of the declarative files in `config/clients/`, a few codes to type, and the operator's token.
 
 use std::{fs, path::Path};
 
 use anyhow::Context;
+use http::Method;
 use secrecy::SecretString;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{home::Home, idps, progress};
 use crate::{
@@ -18,6 +19,10 @@ use crate::{
 
 /// Where the operator's token is kept between starts.
 const TOKEN: &str = "admin-token";
+
+/// A registration code for each demo client: by slug, the code, what it is called, and the sublicense that it opens.
+const CODES: &[(&str, &str, &str, &str)] =
+    &[("acme", "ACME-SALES", "Sales onboarding", "sales"), ("globex", "GLOBEX-START", "New engineers", "engineering")];
 
 /// A connection as `.usher/dev.json` tells it.
 #[derive(Debug, Serialize)]
@@ -33,6 +38,8 @@ pub(super) struct DemoClient {
     pub slug: String,
     pub id: String,
     pub connections: Vec<DemoConnection>,
+    /// A registration code that opens something here.
+    pub registration_code: Option<&'static str>,
     #[serde(skip)]
     pub name: String,
 }
@@ -66,8 +73,26 @@ pub(super) async fn seed(app: &App, checkout: &Path, home: &Home, idps: &idps::I
             progress(&format!("seeded from {}", file.display()));
         }
     }
+    for (slug, code, label, sublicense) in CODES {
+        seed_code(&api, slug, code, label, sublicense).await?;
+    }
     let clients = demo_clients(app, &api).await?;
     Ok(Demo { token, clients })
+}
+
+/// Makes a registration code once; what was changed of it since stays.
+async fn seed_code(api: &Api, slug: &str, code: &str, label: &str, sublicense: &str) -> anyhow::Result<()> {
+    let path = format!("/api/v1/clients/{slug}/registration-codes");
+    if api.find(&format!("/api/v1/clients/{slug}")).await?.is_none() {
+        return Ok(());
+    }
+    let there = api.list(&path).await?;
+    if there.iter().any(|known| known.get("code").and_then(Value::as_str) == Some(code)) {
+        return Ok(());
+    }
+    let body = json!({ "label": label, "code": code, "sublicenses": [sublicense], "max_redemptions": 100 });
+    api.send(&format!("making the code {code}"), Method::POST, &path, &body).await?;
+    Ok(())
 }
 
 async fn operator(app: &App, home: &Home) -> anyhow::Result<(Api, String)> {
@@ -101,7 +126,9 @@ async fn demo_clients(app: &App, api: &Api) -> anyhow::Result<Vec<DemoClient>> {
                 start_url: format!("{}/{slug}/login/{id}", app.settings.server.origin()),
             });
         }
-        clients.push(DemoClient { id: text(&client, "id"), name: text(&client, "name"), slug, connections });
+        let code = CODES.iter().find(|(of, ..)| *of == slug).map(|(_, code, ..)| *code);
+        let (id, name) = (text(&client, "id"), text(&client, "name"));
+        clients.push(DemoClient { id, name, slug, connections, registration_code: code });
     }
     Ok(clients)
 }
