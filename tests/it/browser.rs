@@ -20,7 +20,7 @@ fn installed() -> HashMap<String, String> {
 }
 
 /// The demo clients, over fixture providers of this test.
-async fn seed(app: &App, saml: &saml::SamlIdp, oidc: &oidc::OidcOp) {
+pub async fn seed(app: &App, saml: &saml::SamlIdp, oidc: &oidc::OidcOp) {
     let token = app.operator().await.token;
     let api = Api::new(app, token.into());
     let variable = |name: &str| match name {
@@ -43,11 +43,12 @@ fn pictures() -> PathBuf {
     folder
 }
 
-async fn run(journeys: &[Value]) {
+/// Walks journeys with one of the programs in `tests/browser`, and fails with what went wrong.
+pub async fn run(program: &str, journeys: &[Value]) {
     let installed = installed();
     let task = json!({ "chromium": installed["USHER_CHROMIUM"], "shots": pictures(), "journeys": journeys });
     let mut command = Command::new("node");
-    command.arg(format!("{}/signin.mjs", installed["USHER_BROWSER"])).arg(task.to_string());
+    command.arg(format!("{}/{program}", installed["USHER_BROWSER"])).arg(task.to_string());
     command.stdin(Stdio::null()).kill_on_drop(true);
     let out = timeout(Duration::from_secs(300), command.output()).await.expect("the browser is done in five minutes");
     let out = out.unwrap();
@@ -64,7 +65,7 @@ async fn people_sign_in_with_a_real_browser_over_both_protocols() {
     let saml = saml::SamlIdp::start(saml::Options::default()).await.unwrap();
     let oidc = oidc::OidcOp::start(oidc::Options::default()).await.unwrap();
     seed(&app, &saml, &oidc).await;
-    run(&[
+    let journeys = [
         json!({
             "name": "acme", "protocol": "saml", "origin": app.origin(), "slug": "acme",
             "way": "Acme single sign-on", "person": "zoe", "email": "zoe@acme.example", "outsider": "nora",
@@ -75,6 +76,6 @@ async fn people_sign_in_with_a_real_browser_over_both_protocols() {
             "way": "Globex account", "person": "grace", "email": "grace@globex.example", "outsider": null,
             "shows": ["Grace Hopper", "grace@globex.example", "Engineering", "Reviewing code kindly"],
         }),
-    ])
-    .await;
+    ];
+    run("signin.mjs", &journeys).await;
 }
