@@ -76,11 +76,19 @@ async fn draw(
         let asked: Vec<String> = drawn.iter().map(|code| code.key().to_owned()).collect();
         let taken: HashSet<String> = store::taken(conn, client, &asked).await?.into_iter().collect();
         drawn.retain(|code| !taken.contains(code.key()));
-        let codes: Vec<(CodeId, CodeText)> = drawn.into_iter().map(|code| (entropy.id(now), code)).collect();
+        let ids = ids(entropy, drawn.len(), now);
+        let codes: Vec<(CodeId, CodeText)> = ids.into_iter().zip(drawn).collect();
         store::copy_in(conn, client, batch, &codes).await?;
         left -= codes.len();
     }
     Ok(())
+}
+
+/// Ids for codes that are stored together, in the order in which they will be listed.
+pub(super) fn ids(entropy: &Entropy, count: usize, at: DateTime<Utc>) -> Vec<CodeId> {
+    let mut ids: Vec<CodeId> = (0..count).map(|_| entropy.id(at)).collect();
+    ids.sort_unstable();
+    ids
 }
 
 /// One turn of the job: a chunk of the oldest batch that is to be filled. Whether there was one.

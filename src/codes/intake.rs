@@ -3,11 +3,12 @@
 
 use std::collections::{HashMap, HashSet, hash_map::Entry};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 use sqlx::PgConnection;
 
 use super::{
     error::CodeError,
+    fill::ids,
     store_batch as store,
     text::{self, CodeText},
     view::{LineOutcome, Report, ReportLine},
@@ -33,6 +34,8 @@ pub(super) struct Intake<'a> {
     client: ClientId,
     batch: BatchId,
     now: DateTime<Utc>,
+    /// The moment in the ids of the last chunk.
+    at: DateTime<Utc>,
     seen: HashMap<String, i32>,
     chunk: Vec<(i32, CodeText)>,
     line: i32,
@@ -42,7 +45,7 @@ pub(super) struct Intake<'a> {
 impl<'a> Intake<'a> {
     pub fn new(entropy: &'a Entropy, client: ClientId, batch: BatchId, now: DateTime<Utc>) -> Self {
         let (seen, chunk, report) = (HashMap::new(), Vec::new(), Report::default());
-        Self { entropy, client, batch, now, seen, chunk, line: 0, report }
+        Self { entropy, client, batch, now, at: now, seen, chunk, line: 0, report }
     }
 
     /// Reads one code.
@@ -87,15 +90,18 @@ impl<'a> Intake<'a> {
         let chunk = std::mem::take(&mut self.chunk);
         let keys: Vec<String> = chunk.iter().map(|(_, code)| code.key().to_owned()).collect();
         let taken: HashSet<String> = store::taken(conn, self.client, &keys).await?.into_iter().collect();
-        let mut codes: Vec<(CodeId, CodeText)> = Vec::with_capacity(chunk.len());
+        let mut free: Vec<CodeText> = Vec::with_capacity(chunk.len());
         for (line, code) in chunk {
             if taken.contains(code.key()) {
                 self.report.in_use += 1;
                 self.note(line, LineOutcome::InUse, None);
             } else {
-                codes.push((self.entropy.id(self.now), code));
+                free.push(code);
             }
         }
+        // They are listed as they came: within a chunk by sorted ids, and a later chunk by a later moment.
+        self.at += Duration::milliseconds(1);
+        let codes: Vec<(CodeId, CodeText)> = ids(self.entropy, free.len(), self.at).into_iter().zip(free).collect();
         store::copy_in(conn, self.client, self.batch, &codes).await?;
         self.report.valid += i32::try_from(codes.len()).unwrap_or(i32::MAX);
         Ok(())
