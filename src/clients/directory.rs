@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     Branding, ClientStatus, EmailDomain, rules,
-    store::{self, FactsRow},
+    store_facts::{self as store, FactsRow},
 };
 use crate::{
     fault::Fault,

@@ -30,6 +30,7 @@ mod picture;
 mod rules;
 mod store;
 mod store_branding;
+mod store_facts;
 mod store_sublicenses;
 mod sublicense;
 mod sublicense_api;

@@ -9,12 +9,14 @@
 //! | `world` | clients and connections in the database, by the API once and by SQL many times |
 //! | `browsers` | sign-ins and pages over HTTP |
 //! | `rounds` | what is measured, in which order |
+//! | `roster` | lists and searches among a million learners of one client |
 //! | `report` | medians, ratios, and the limits they are held against |
 
 mod browsers;
 mod gateway;
 mod people;
 mod report;
+mod roster;
 mod rounds;
 mod verifiers;
 mod world;
@@ -77,6 +79,9 @@ pub struct Options {
     /// Clients in the large database; each has five connections.
     #[arg(long, default_value_t = 10_000)]
     clients: i32,
+    /// Learners of one client, for lists and searches.
+    #[arg(long, default_value_t = 1_000_000)]
+    learners: i32,
     /// Leave out one of the parts; may be given several times.
     #[arg(long, value_enum)]
     skip: Vec<Part>,
@@ -92,6 +97,7 @@ pub enum Part {
     SignIns,
     Dashboard,
     Scale,
+    Roster,
 }
 
 impl Options {

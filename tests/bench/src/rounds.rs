@@ -12,7 +12,7 @@ use crate::{
     gateway::{Deployment, Gateway},
     progress,
     report::{Limit, Report},
-    verifiers,
+    roster, verifiers,
     world::{self, Door},
 };
 
@@ -140,6 +140,9 @@ pub async fn run(options: &Options) -> Result<Report> {
         scale(options, place, &key, folder, &mut series, &mut report).await?;
     }
     conclude(&series, &mut report);
+    if options.does(Part::Roster) {
+        roster::measure(options, folder, &mut report).await?;
+    }
     Ok(report)
 }
 
