@@ -1,7 +1,7 @@
 //! Where a learner goes after signing in: a path of the same client, and nothing else.
 
-/// The longest path that is remembered.
-const LENGTH: usize = 1024;
+/// The longest path that is remembered: a handle with twenty codes fits.
+const LENGTH: usize = 2100;
 
 /// The path, when it stays on the client's own pages. What a browser could read as another origin (`//`, a backslash,
 /// a scheme, control characters) and what is another client's is none; neither is a page that only leads back here.

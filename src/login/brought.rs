@@ -86,8 +86,13 @@ impl<'a> Brought<'a> {
         Ok(())
     }
 
-    /// Redeems the codes, after the mapping has granted what it grants: a code that adds nothing is not used up.
+    /// Redeems the codes that were carried or wait for a verified address, after the mapping has granted what it grants: a code that adds nothing is not used up.
     pub async fn codes(&mut self, app: &App, conn: &mut PgConnection) -> Result<(), Fault> {
+        if let Some(email) = self.verified_email.clone() {
+            // The identity provider may have been the first to vouch for the address.
+            let (client, learner, by, now) = (self.client, self.learner, self.by.clone(), self.course.now);
+            self.codes = codes::redeem_waiting(conn, &app.entropy, client, learner, email, by, now).await?;
+        }
         if self.course.carried.codes.is_empty() {
             return Ok(());
         }
@@ -100,7 +105,7 @@ impl<'a> Brought<'a> {
             reference: self.by.reference.clone(),
             now: self.course.now,
         };
-        self.codes = codes::redeem_within(conn, &app.entropy, &order).await?;
+        self.codes.extend(codes::redeem_within(conn, &app.entropy, &order).await?);
         Ok(())
     }
 

@@ -201,6 +201,9 @@ async fn the_landing_page_offers_the_active_connections_and_keeps_the_way_back()
     let html = get(&app, "/acme?return_to=https%3A%2F%2Fevil.example%2F", "").await.text().await.unwrap();
     assert!(!html.contains("evil.example"));
     let html = get(&app, "/globex", "").await.text().await.unwrap();
+    assert!(html.contains("href=\"/globex/login\""), "people sign in with passwords where there is no connection");
+    seed(&app, "update clients set password_login = false, version = version + 1 where id = GLOBEX").await;
+    let html = get(&app, "/globex", "").await.text().await.unwrap();
     assert!(html.contains(text::landing::NO_WAY_IN) && !html.contains("Continue with"));
     let cookie = session(&app, "ACME", "ZOE").await;
     assert!(get(&app, "/acme", &cookie).await.text().await.unwrap().contains(text::landing::SIGNED_IN));

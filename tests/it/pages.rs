@@ -4,6 +4,7 @@ use std::{fs, path::PathBuf};
 
 use askama::Template;
 use usher::{
+    codes::pages::page::{AccountForm, CarryingWay, Line, RedeemPage},
     content::pages::{DashboardPage, Ends, Item, Pass},
     http::{
         notice::{Notice, Tone},
@@ -125,6 +126,51 @@ fn dashboard(brand: Brand<'_>, kind: &str) -> String {
     page.render().unwrap()
 }
 
+/// The redeem page as learners, strangers and mistaken people see it.
+fn redeem_samples(kind: &str, brand: Brand<'_>, add: &mut dyn FnMut(&str, RedeemPage<'_>)) {
+    let (person, _, email) = person(kind);
+    let hard = |text: &str| if kind == "markup" { MARKUP.to_owned() } else { text.to_owned() };
+    let line = |code: &str, opens: &str| Line { code: hard(code), opens: hard(opens) };
+    let one = [line("SPRING-2027", "Sales Academy")];
+    let two = [line("SPRING-2027", "Sales Academy"), line("7KQ2-M9XR-4TDA", "Main programme and Onboarding 2026")];
+    let warn = |title: &str, text: &str| Notice { tone: Tone::Warn, title: hard(title), text: hard(text) };
+    let bad =
+        [warn("This code has expired", "The time of WINTER-2026 is over. Ask whoever gave it to you for a new one.")];
+    let way = |name: &str| CarryingWay { name: hard(name), action: "/acme/login/con_1".into() };
+    let ways = [way("Acme ID"), way("Partner sign-in")];
+    let fresh = AccountForm::default();
+    let wrong = AccountForm {
+        first_name: hard("Zoë"),
+        email: hard("zoe@acme"),
+        last_name_wrong: true,
+        email_wrong: true,
+        password_wrong: Some(hard("Choose at least 10 characters.")),
+        ..AccountForm::default()
+    };
+    let page = RedeemPage {
+        brand,
+        typed: "",
+        trouble: None,
+        bad: &[],
+        good: &[],
+        good_codes: "",
+        person: None,
+        ways: &[],
+        account: Some(&fresh),
+        sign_in: "/acme/login",
+    };
+    add("redeem-box", page.clone());
+    let trouble = Some((hard("There is no code in the box"), hard("Type or paste your code, then try again.")));
+    add("redeem-bad", RedeemPage { trouble, bad: &bad, typed: &hard("WINTER-2026"), person: email, ..page.clone() });
+    let page = || RedeemPage { good_codes: "SPRING-2027", good: &one, ..page.clone() };
+    add("redeem-confirm", RedeemPage { person: Some(person), good: &two, ..page() });
+    add("redeem-new", page());
+    add("redeem-both", RedeemPage { ways: &ways, bad: &bad, ..page() });
+    add("redeem-sso", RedeemPage { ways: &ways[..1], account: None, ..page() });
+    add("redeem-wrong", RedeemPage { account: Some(&wrong), ..page() });
+    add("redeem-closed", RedeemPage { account: None, ..page() });
+}
+
 fn samples() -> Vec<Sample> {
     let mut samples = Vec::new();
     let mut add = |kind: &str, page: &str, html: Result<String, askama::Error>| {
@@ -143,6 +189,7 @@ fn samples() -> Vec<Sample> {
                 brand,
                 ways: &ways[..count],
                 by_email: "/acme/login",
+                passwords: false,
                 signed_in: kind == "globex",
                 typed: "",
             }
@@ -151,8 +198,17 @@ fn samples() -> Vec<Sample> {
         add(
             kind,
             "landing-empty",
-            LandingPage { brand, ways: &[], by_email: "/acme/login", signed_in: false, typed: "" }.render(),
+            LandingPage {
+                brand,
+                ways: &[],
+                by_email: "/acme/login",
+                passwords: kind == "acme",
+                signed_in: false,
+                typed: "",
+            }
+            .render(),
         );
+        redeem_samples(kind, brand, &mut |name, page| add(kind, name, page.render()));
         for (name, trouble) in
             [("login", Trouble::None), ("login-bad", Trouble::Invalid), ("login-lost", Trouble::Unknown)]
         {

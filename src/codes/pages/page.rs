@@ -50,7 +50,7 @@ impl AccountForm {
 }
 
 /// `GET,POST /{client}/redeem`
-#[derive(Template)]
+#[derive(Clone, Template)]
 #[template(path = "redeem.html", config = "src/http/askama.toml")]
 pub struct RedeemPage<'a> {
     pub brand: Brand<'a>,

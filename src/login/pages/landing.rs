@@ -39,6 +39,8 @@ pub struct LandingPage<'a> {
     pub ways: &'a [Way<'a>],
     /// Where the e-mail-first page is.
     pub by_email: &'a str,
+    /// Whether people sign in with a password here, too.
+    pub passwords: bool,
     pub signed_in: bool,
     /// What is in the box for codes.
     pub typed: &'a str,
@@ -81,6 +83,7 @@ async fn landing(
         brand: Brand::of(&client),
         ways: &ways,
         by_email: &by_email,
+        passwords: client.allows_passwords(),
         signed_in: session.is_some(),
         typed: "",
     };
