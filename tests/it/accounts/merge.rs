@@ -1,6 +1,11 @@
 //! Two records of one person become one: access moves, spare seats come back, and two who do it at once end the same.
 
-use serde_json::json;
+use serde_json::{Value, json};
+use usher::{
+    audit::Actor,
+    codes::{self, CodeOutcome, CodeText, RedeemOrder},
+    ids::LearnerId,
+};
 
 use super::{NEW, OLD, Scene};
 
@@ -136,4 +141,56 @@ async fn a_pending_invite_of_the_address_is_accepted_by_its_proof() {
     let invites = scene.operator.get("/api/v1/clients/acme/invites").await.ok();
     assert_eq!(invites["items"][0]["status"], "accepted");
     assert_eq!(scene.count("select count(*) from access_grants where source = 'invite' and ends_at is null").await, 1);
+}
+
+/// Redeems a code for a learner whose address is not proved.
+async fn redeem(scene: &Scene, learner: LearnerId, code: &str) -> Vec<CodeOutcome> {
+    let order = RedeemOrder {
+        client: scene.client("acme").await,
+        learner,
+        verified_email: None,
+        codes: vec![CodeText::read(code).unwrap()],
+        actor: Actor::Learner(learner),
+        reference: None,
+        now: scene.now(),
+    };
+    let mut tx = scene.app.db.begin().await.unwrap();
+    let outcomes = codes::redeem_within(&mut tx, &scene.app.entropy, &order).await.unwrap();
+    tx.commit().await.unwrap();
+    outcomes
+}
+
+async fn code(scene: &Scene, body: Value) -> String {
+    let made = scene.operator.post("/api/v1/clients/acme/registration-codes", body).await.ok();
+    format!("/api/v1/clients/acme/registration-codes/{}", made["id"].as_str().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merge_gives_back_the_use_of_a_code_that_the_person_did_not_need() {
+    let scene = Scene::start().await;
+    let body = json!({ "label": "Spring", "code": "SPRING-2027", "sublicenses": ["main"], "max_redemptions": 1 });
+    let path = code(&scene, body).await;
+    let holder = scene.sso_learner("acme", ZOE).await;
+    scene.grant("acme", holder, "main").await;
+    let provisional = scene.sign_up("acme", ZOE, OLD).await;
+    redeem(&scene, provisional, "SPRING-2027").await;
+    assert_eq!(scene.operator.get(&path).await.ok()["times_redeemed"], 1);
+    let browser = scene.app.browser();
+    scene.use_link(&browser, &scene.link(ZOE, "confirm_email").await, NEW).await.expect(303);
+    assert_eq!(scene.operator.get(&path).await.ok()["times_redeemed"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_that_waits_for_a_proved_address_is_redeemed_by_the_proof() {
+    let scene = Scene::start().await;
+    let body =
+        json!({ "label": "Ours", "code": "OURS-ONLY-27", "sublicenses": ["main"], "email_domains": ["acme.example"] });
+    let path = code(&scene, body).await;
+    let learner = scene.sign_up("acme", ZOE, OLD).await;
+    redeem(&scene, learner, "OURS-ONLY-27").await;
+    assert_eq!(scene.operator.get(&path).await.ok()["times_redeemed"], 0);
+    let browser = scene.app.browser();
+    let page = scene.use_link(&browser, &scene.link(ZOE, "confirm_email").await, NEW).await.expect(303);
+    assert_eq!(scene.operator.get(&path).await.ok()["times_redeemed"], 1);
+    assert!(!browser.follow(&page).await.says(usher::http::text::dashboard::NO_ACCESS));
 }
