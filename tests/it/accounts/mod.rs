@@ -1,5 +1,6 @@
 //! Local accounts over HTTP: signing in, proving an address, resetting and changing. What they share is here.
 
+mod browser;
 mod change;
 mod clean;
 mod confirm;
