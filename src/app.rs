@@ -11,7 +11,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction, pool::PoolConnection};
 
 use crate::{
-    accounts,
+    access, accounts,
     cache::Cache,
     clients,
     clock::Clock,
@@ -158,6 +158,7 @@ fn address_proved<'a>(
         let accounts::AddressProved { client, learner, email, by, now } = proved;
         codes::redeem_waiting(conn, &app.entropy, client, *learner, email.clone(), by.clone(), *now).await?;
         invites::consume_by_address(conn, &app.entropy, client.id, *learner, email.key(), by, *now).await?;
+        access::claim(conn, &app.entropy, client.id, *learner, email.key(), by, *now).await?;
         Ok(())
     })
 }

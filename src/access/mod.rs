@@ -8,6 +8,7 @@
 //! | counting seats | `seats.rs`; how many are free, for reports: `store_room.rs` |
 //! | seats held for an open invite | `reservation.rs`: [`reserve`], [`release`] |
 //! | ending, and merging two records of one person | `end.rs`: [`end`], [`move_grants`] |
+//! | what an import wrote down for an address goes to whoever proves it | `claim.rs`: [`claim`] |
 //! | what a sign-in changes | `sync.rs`: [`plan`], pure; `grant.rs`: [`apply`] |
 //!
 //! Invariants: a limit is never exceeded, whatever the concurrency: used and reserved seats together; locks are taken in
@@ -15,6 +16,7 @@
 //! of this connection; a block is never undone by an automatic source; the effective end of access is the earliest of
 //! the grant's, the sublicense's and the client's licence end, and is checked at use.
 
+mod claim;
 mod end;
 mod entries;
 mod grant;
@@ -25,10 +27,12 @@ mod offer;
 mod reservation;
 mod seats;
 mod store;
+mod store_claim;
 mod store_room;
 mod store_seats;
 mod sync;
 
+pub use claim::claim;
 pub use end::{end, move_grants};
 pub use grant::{Applied, Occasion, apply};
 pub use ledger::Ledger;

@@ -7,6 +7,7 @@ use sqlx::{Acquire, PgConnection};
 
 use super::{NewPerson, model::clean_name, store, trail::Occasion};
 use crate::{
+    access::{self, By},
     app::App,
     audit::{Actor, Values},
     clients::ClientFacts,
@@ -121,6 +122,7 @@ async fn tie(
         reference: None,
         now,
     };
+    let by = |learner| By { actor: Actor::Learner(learner), reference: None };
     let holder = match learners::store::find_by_verified_email(conn, client.id, email.key()).await? {
         Some(holder) => Some(holder),
         None => {
@@ -133,6 +135,7 @@ async fn tie(
                     after: serde_json::to_value(&profile).map_err(Fault::from)?,
                 };
                 occasion(id).tell(conn, "learner.created", id, facts, Some(values)).await?;
+                access::claim(conn, &app.entropy, client.id, id, email.key(), &by(id), now).await?;
                 return Ok(Joined { learner: id, epoch: 1, is_new: true });
             }
             learners::store::find_by_verified_email(conn, client.id, email.key()).await?
@@ -147,6 +150,7 @@ async fn tie(
     }
     let facts = json!({ "learner": learner.id, "how": "account" });
     occasion(learner.id).tell(conn, "learner.linked", learner.id, facts, None).await?;
+    access::claim(conn, &app.entropy, client.id, learner.id, email.key(), &by(learner.id), now).await?;
     Ok(joined(&learner))
 }
 

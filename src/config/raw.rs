@@ -117,7 +117,6 @@ pub struct Accounts {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Imports {
-    pub work: bool,
     pub max_rows: u32,
     pub max_bytes: usize,
     pub at_once_per_client: u32,

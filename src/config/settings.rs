@@ -106,8 +106,6 @@ pub struct LimitSettings {
 
 #[derive(Debug, Clone)]
 pub struct ImportSettings {
-    /// Whether this replica works on imports.
-    pub work: bool,
     pub max_rows: u32,
     pub max_bytes: usize,
     pub at_once_per_client: u32,
@@ -271,7 +269,6 @@ impl TryFrom<Raw> for Settings {
             },
             accounts: AccountsSettings::read(&raw.accounts)?,
             imports: ImportSettings {
-                work: raw.imports.work,
                 max_rows: raw.imports.max_rows.clamp(1, 1_000_000),
                 max_bytes: raw.imports.max_bytes.clamp(1024, 1 << 30),
                 at_once_per_client: raw.imports.at_once_per_client.clamp(1, 100),

@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::routes;
@@ -190,7 +191,7 @@ async fn download_import_rows(
     crate::audit::record(&mut tx, &app.entropy, event).await.map_err(Problem::from)?;
     app.commit(tx).await?;
     let report = Report::new(&app, scope.client, id, query.filter());
-    let pieces = futures_util::stream::unfold(Some(report), |report| async {
+    let pieces = stream::unfold(Some(report), |report| async {
         let mut report = report?;
         match report.next().await {
             Ok(Some(piece)) => Some((Ok(piece), Some(report))),
@@ -199,7 +200,7 @@ async fn download_import_rows(
             Err(fault) => Some((Err(fault), None)),
         }
     });
-    Ok(download("usher-import-result.csv", HttpBody::from_stream(pieces)))
+    Ok(download("usher-import-result.csv", HttpBody::from_stream(pieces.fuse())))
 }
 
 /// Confirms a dry run: what it found is done, by a worker; look at the import for how far it has come.

@@ -4,7 +4,7 @@ use serde_json::json;
 use sqlx::PgConnection;
 
 use super::{
-    model::{Choice, Import, Outcome, RowChoice, SeatNeed, State},
+    model::{Choice, Import, RowChoice, SeatNeed, State},
     store::{self, Asked, Stored},
 };
 use crate::{
@@ -93,11 +93,6 @@ async fn short(conn: &mut PgConnection, import: &Import, author: Author<'_>) -> 
                 short.push(SeatNeed { free: room.free, is_short: true, ..seat.clone() });
             }
         }
-    }
-    // Rows that found no seat then stand in the way even where a limit is new or was lifted since: check again.
-    let was_full = import.counts.get(&Outcome::SeatsFull).is_some_and(|count| *count > 0);
-    if short.is_empty() && was_full {
-        short.extend(import.seats.iter().filter(|seat| seat.is_short).cloned());
     }
     Ok(short)
 }

@@ -47,10 +47,9 @@ pub(super) async fn run(
     now: DateTime<Utc>,
 ) -> Result<Turn, Fault> {
     let author = effects::author(&app.entropy, job.author.as_deref(), job.reference.as_deref(), now);
-    let tries_full = job.choice.is_some_and(|choice| choice.only_what_fits);
-    let is_meant = |row: &WorkRow| {
-        row.outcome.is_some_and(|outcome| outcome.is_to_do() || (tries_full && outcome == Outcome::SeatsFull))
-    };
+    // Rows that found no seat when they were checked are tried as well: seats may have become free since.
+    let is_meant =
+        |row: &WorkRow| row.outcome.is_some_and(|outcome| outcome.is_to_do() || outcome == Outcome::SeatsFull);
     let before = refused.len();
     let mut verdicts = Vec::with_capacity(rows.len());
     for (client, rows) in batch::by_target(rows) {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::model::{Choice, ImportOptions, State};
+use super::model::{ImportOptions, State};
 use crate::{
     fault::Fault,
     ids::{ClientId, ImportId, SublicenseId},
@@ -18,7 +18,6 @@ pub(super) struct Job {
     pub id: ImportId,
     pub state: State,
     pub options: ImportOptions,
-    pub choice: Option<Choice>,
     pub next_row: i32,
     pub author: Option<String>,
     pub reference: Option<String>,
@@ -56,7 +55,7 @@ pub(super) async fn hold(
     worker: Uuid,
 ) -> Result<Option<Job>, Fault> {
     let row = sqlx::query!(
-        "select state, options, choice, next_row, author, reference from imports
+        "select state, options, next_row, author, reference from imports
          where client_id = $1 and id = $2 and lease_by = $3 and state in ('checking', 'running', 'undoing')
          for no key update",
         client.uuid(),
@@ -71,7 +70,6 @@ pub(super) async fn hold(
             id,
             state: row.state.parse()?,
             options: serde_json::from_value(row.options)?,
-            choice: row.choice.map(serde_json::from_value).transpose()?,
             next_row: row.next_row,
             author: row.author,
             reference: row.reference,

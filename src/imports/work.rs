@@ -143,9 +143,6 @@ impl Worker {
 
 /// Runs until `stop`: whenever there is an import to work on, it is.
 pub async fn run(app: &App, stop: &CancellationToken) {
-    if !app.settings.imports.work {
-        return;
-    }
     let worker = Worker::new(app);
     while !stop.is_cancelled() {
         let turn = worker.turn(app).await;

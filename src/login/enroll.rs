@@ -12,6 +12,7 @@ use super::{
     scene::{Scene, key},
 };
 use crate::{
+    access::{self, By},
     app::App,
     audit::{self, Actor, NewEvent, Values},
     fault::Fault,
@@ -45,6 +46,7 @@ pub(super) async fn provision(
                 return Ok(None);
             }
             tell(app, tx, course, "learner.created", new.id, json!({}), None, Some(profile)).await?;
+            claim(app, tx, course, new.id, profile).await?;
             Ok(Some((new.id, 1)))
         }
         (Some(Provision::Link { changed, profile, .. }), Some(learner)) => {
@@ -65,6 +67,7 @@ pub(super) async fn provision(
                 Some(profile),
             )
             .await?;
+            claim(app, tx, course, learner.id, profile).await?;
             Ok(Some((learner.id, learner.session_epoch)))
         }
         (Some(Provision::Update { changed, profile, .. }), Some(learner)) => {
@@ -86,6 +89,21 @@ pub(super) async fn provision(
         // A new person who is refused leaves nothing behind.
         (_, None) => Err(plan.refusal.clone().unwrap_or_else(Reason::connection_closed).into()),
     }
+}
+
+/// What an import wrote down for the address is the learner's, now that a trusted identity provider vouches for it.
+async fn claim(
+    app: &App,
+    conn: &mut PgConnection,
+    course: &Course<'_>,
+    learner: LearnerId,
+    profile: &Profile,
+) -> Result<(), Fault> {
+    let Some(email_key) = profile.email_key.as_deref().filter(|_| profile.email_verified) else { return Ok(()) };
+    let by = By { actor: Actor::Idp(course.connection.id), reference: Some(course.reference.to_owned()) };
+    let client = course.connection.client_id;
+    access::claim(conn, &app.entropy, client, learner, email_key, &by, course.now).await?;
+    Ok(())
 }
 
 /// Writes a changed profile. An address that another learner holds, verified, is left as it was.

@@ -24,6 +24,7 @@ mod demo;
 mod guessing;
 mod health;
 mod home;
+mod imports;
 mod invites;
 mod mail_api;
 mod mail_catcher;

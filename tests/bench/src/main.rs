@@ -10,10 +10,12 @@
 //! | `browsers` | sign-ins and pages over HTTP |
 //! | `rounds` | what is measured, in which order |
 //! | `roster` | lists and searches among a million learners of one client |
+//! | `imports` | a file of very many people, beside COPY of what it writes |
 //! | `report` | medians, ratios, and the limits they are held against |
 
 mod browsers;
 mod gateway;
+mod imports;
 mod people;
 mod report;
 mod roster;
@@ -82,6 +84,9 @@ pub struct Options {
     /// Learners of one client, for lists and searches.
     #[arg(long, default_value_t = 1_000_000)]
     learners: i32,
+    /// People in the file that is imported.
+    #[arg(long, default_value_t = 100_000)]
+    import_rows: usize,
     /// Leave out one of the parts; may be given several times.
     #[arg(long, value_enum)]
     skip: Vec<Part>,
@@ -98,6 +103,7 @@ pub enum Part {
     Dashboard,
     Scale,
     Roster,
+    Imports,
 }
 
 impl Options {

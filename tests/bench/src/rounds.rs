@@ -10,7 +10,7 @@ use crate::{
     Options, Part,
     browsers::{Browsers, Person},
     gateway::{Deployment, Gateway},
-    progress,
+    imports, progress,
     report::{Limit, Report},
     roster, verifiers,
     world::{self, Door},
@@ -142,6 +142,9 @@ pub async fn run(options: &Options) -> Result<Report> {
     conclude(&series, &mut report);
     if options.does(Part::Roster) {
         roster::measure(options, folder, &mut report).await?;
+    }
+    if options.does(Part::Imports) {
+        imports::measure(options, folder, &mut report).await?;
     }
     Ok(report)
 }
