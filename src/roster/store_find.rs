@@ -170,7 +170,8 @@ pub(super) async fn by_source(
 }
 
 /// Those of whom something begins with `from`, in the order of what does: both names either way round, the address, the
-/// external id. `to` is the first text beyond all that begin so.
+/// external id. `to` is the first text beyond all that begin so. The range begins at `after` alone, since PostgreSQL starts
+/// at one bound only: an earlier one would be walked up from.
 pub(super) async fn by_beginning(
     conn: &mut PgConnection,
     client: ClientId,
@@ -178,22 +179,23 @@ pub(super) async fn by_beginning(
     after: (&str, Uuid),
     count: i64,
 ) -> Result<Vec<Candidate>, Fault> {
+    let after = if after.0 < from { (from, Uuid::nil()) } else { after };
     let rows = sqlx::query!(
         r#"with found as (
              (select 0 as place, search_name as value, id from learners
-              where client_id = $1 and search_name >= $2 and search_name < $3 and (search_name, id) > ($4, $5)
+              where client_id = $1 and search_name < $3 and (search_name, id) > ($4, $5)
               order by search_name, id limit $6)
              union all
              (select 1, search_surname, id from learners
-              where client_id = $1 and search_surname >= $2 and search_surname < $3 and (search_surname, id) > ($4, $5)
+              where client_id = $1 and search_surname < $3 and (search_surname, id) > ($4, $5)
               order by search_surname, id limit $6)
              union all
              (select 2, email_key, id from learners
-              where client_id = $1 and email_key >= $2 and email_key < $3 and (email_key, id) > ($4, $5)
+              where client_id = $1 and email_key < $3 and (email_key, id) > ($4, $5)
               order by email_key, id limit $6)
              union all
              (select 3, search_external, id from learners
-              where client_id = $1 and search_external >= $2 and search_external < $3
+              where client_id = $1 and search_external < $3
                 and (search_external, id) > ($4, $5)
               order by search_external, id limit $6)
            ), nearest as (select place, value, id from found order by value, id, place limit $6)
