@@ -22,7 +22,7 @@ pub(super) async fn found(
     let rows = sqlx::query_scalar!(
         r#"select id as "id!" from learners where client_id = $1 and email_key = any($2) and (email_verified or is_unclaimed)
            union
-           select id from learners where client_id = $1 and external_id = any($3)"#,
+           select id from learners where client_id = $1 and external_id = any($3) and status <> 'moved'"#,
         client.uuid(),
         email_keys,
         external_ids,

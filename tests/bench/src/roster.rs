@@ -104,7 +104,7 @@ fn shapes(learners: i32) -> Vec<(&'static str, Query, usize)> {
         ("search: beginning of an external id", text("e-01"), 0),
         ("search: whole name", text("zoe wagnerstrom"), 0),
         ("search: three letters inside, common", text("ner"), 0),
-        ("search: inside, one in 25", text("midholm"), 0),
+        ("search: inside, one in 300", text("midholm"), 0),
         ("search: inside, rare", text(&last), 0),
         ("search: three letters, absent", text("qqq"), 0),
         ("search: long and absent", text("nobodyofthisname"), 0),
