@@ -2,7 +2,7 @@
 
 use super::{Advice, advice};
 
-pub const TITLE: &str = "Your invite";
+pub const TITLE: &str = "Your invitation";
 pub const OPENS: &str = "It opens for you:";
 pub const AS_MANAGER: &str = "You will be a manager there.";
 pub const SIGN_IN_LEAD: &str = "Your email address already has a sign-in. Enter its password to accept.";
@@ -16,14 +16,14 @@ pub const PASSWORD: &str = "Password";
 pub const NEW_PASSWORD: &str = "Choose a password";
 pub const PASSWORD_HINT: &str = "At least 10 characters. A few words that do not belong together are good.";
 pub const FORGOT: &str = "Forgot the password?";
-pub const ACCEPT: &str = "Accept the invite";
+pub const ACCEPT: &str = "Accept the invitation";
 pub const NOT_YOU_TITLE: &str = "Somebody else is signed in here";
 pub const SWITCH: &str = "Sign out and continue";
-pub const STAY: &str = "Stay signed in, and leave the invite for now";
-pub const NO_WAY_IN: &str = "This invite cannot be accepted just now";
+pub const STAY: &str = "Stay signed in, and leave the invitation for now";
+pub const NO_WAY_IN: &str = "This invitation cannot be accepted just now";
 pub const NO_WAY_IN_NEXT: &str =
     "Sign-in is not set up here yet. Keep this link and try again later, or ask the people who invited you.";
-pub const ACCEPTED: &str = "This invite was accepted";
+pub const ACCEPTED: &str = "This invitation was accepted";
 pub const ACCEPTED_LEAD: &str = "There is nothing left to do. Sign in to go to your learning.";
 pub const ACCEPTED_SIGNED_IN: &str = "There is nothing left to do.";
 pub const TO_LEARNING: &str = "Go to your learning";
@@ -57,7 +57,7 @@ pub fn signed_in_as(person: &str) -> String {
 }
 
 pub fn not_you(person: &str, invited: &str) -> String {
-    format!("You are signed in as {person}, and this invite is for {invited}.")
+    format!("You are signed in as {person}, and this invitation is for {invited}.")
 }
 
 pub fn accept_as(person: &str) -> String {
@@ -74,8 +74,8 @@ pub const UNKNOWN: Advice = advice(
     false,
 );
 pub const REPLACED: Advice = advice(
-    "A newer invite was sent",
-    "The invite was sent once more, and this older link no longer works.",
+    "A newer invitation was sent",
+    "The invitation was sent once more, and this older link no longer works.",
     &[
         "Open the link in the newest email.",
         "If you cannot find that email, look in your spam folder or ask the people who invited you to send it again.",
@@ -83,32 +83,32 @@ pub const REPLACED: Advice = advice(
     false,
 );
 pub const EXPIRED: Advice = advice(
-    "This invite has run out",
+    "This invitation has run out",
     "It could be accepted for some days only, and they are over.",
     &["Ask the people who invited you to send it again. Your new link comes by email."],
     false,
 );
 pub const REVOKED: Advice = advice(
-    "This invite was taken back",
+    "This invitation was taken back",
     "The people who sent it have withdrawn it.",
     &["If you think that is a mistake, ask the people who invited you."],
     false,
 );
 pub const NOTHING_LEFT: Advice = advice(
-    "What this invite opened is over",
-    "It has ended or was removed since the invite was sent.",
+    "What this invitation opened is over",
+    "It has ended or was removed since the invitation was sent.",
     &["Ask the people who invited you what there is for you now."],
     false,
 );
 pub const BLOCKED: Advice = advice(
     "An administrator has removed you from this",
-    "What the invite offers was closed to you since it was sent.",
+    "What the invitation offers was closed to you since it was sent.",
     &["Ask the people who invited you, or your administrator."],
     false,
 );
 pub const SEATS_FULL: Advice = advice(
     "There is no place left",
-    "All places are taken just now. Your invite stays good.",
+    "All places are taken just now. Your invitation stays good.",
     &["Ask the people who invited you to make room, then open the link again."],
     true,
 );
@@ -121,6 +121,6 @@ pub const TAKEN: Advice = advice(
 pub const UNPROVED: Advice = advice(
     "We could not make sure that this is your address",
     "You are signed in with the address that was invited, and nobody has proved yet that it is yours.",
-    &["Sign out, open the link in the invite email again, and accept there."],
+    &["Sign out, open the link in the invitation email again, and accept there."],
     false,
 );

@@ -85,11 +85,11 @@ async fn a_form_sent_twice_is_one_acceptance_and_ends_the_same() {
     let wrong = scene.app.browser();
     wrong.open(&link).await;
     let denied = wrong.submit(&form.clone().fill("password", "something else entirely")).await.expect(200);
-    assert!(denied.says("This invite was accepted"), "{}", denied.text());
+    assert!(denied.says("This invitation was accepted"), "{}", denied.text());
     assert!(wrong.cookies().is_empty(), "who does not know the password gets no session");
     assert_eq!((scene.learners().await.len(), scene.events("invite.accepted").await), (1, 1));
     let page = scene.app.browser().open(&link).await.expect(200);
-    assert!(page.says("This invite was accepted") && page.html.contains("href=\"/acme/login\""), "{}", page.text());
+    assert!(page.says("This invitation was accepted") && page.html.contains("href=\"/acme/login\""), "{}", page.text());
     assert!(browser.open(&link).await.html.contains("href=\"/acme/dashboard\""));
 }
 
@@ -158,7 +158,7 @@ async fn another_learner_in_the_browser_is_told_and_asked_and_never_accepts_for_
     let invite = scene.invite("ada@elsewhere.example").await;
     let link = scene.link(&invite).await;
     let page = browser.open(&link).await.expect(200);
-    assert!(page.says("You are signed in as bob@acme.example, and this invite is for a•••@elsewhere.example"));
+    assert!(page.says("You are signed in as bob@acme.example, and this invitation is for a•••@elsewhere.example"));
     assert!(!page.html.contains("ada@elsewhere.example"), "the invited address is masked");
     assert_eq!(page.form().buttons, [("step".to_owned(), "sign_out".to_owned())]);
     // Forged: the button that the page does not show, and the form of a page from before.
@@ -221,7 +221,7 @@ async fn each_link_that_opens_nothing_says_why_and_tells_a_stranger_nothing() {
     scene.operator.patch("/api/v1/clients/acme", json!({ "status": "active" })).await.ok();
     scene.app.clock.advance(Duration::days(14));
     let page = browser.open(&link).await.expect(410);
-    assert!(page.says("This invite has run out") && !page.html.contains("ada@acme.example"));
+    assert!(page.says("This invitation has run out") && !page.html.contains("ada@acme.example"));
 }
 
 #[tokio::test]
@@ -258,7 +258,7 @@ async fn what_is_over_deleted_or_closed_to_the_learner_meanwhile_is_left_out_or_
     let page = browser.open(scene.link(&only).await).await.expect(200);
     let form = page.form_with("first_name").fill("first_name", "B").fill("last_name", "L").fill("password", PASSWORD);
     let refused = browser.submit(&form.press("step", "password")).await.expect(410);
-    assert!(refused.says("What this invite opened is over"));
+    assert!(refused.says("What this invitation opened is over"));
     assert_eq!(scene.learners().await.len(), 1, "who is refused leaves nothing behind");
     let resend = format!("{INVITES}/{}/resend", id(&only));
     assert_eq!(scene.operator.post(&resend, json!({})).await.problem(409), "invites.nothing_left");
@@ -293,7 +293,7 @@ async fn a_client_that_forbids_passwords_takes_none() {
     let form = browser.open(&link).await.form_with("first_name").fill("password", PASSWORD).press("step", "password");
     scene.operator.patch("/api/v1/clients/acme", json!({ "password_login": false })).await.ok();
     let page = browser.open(&link).await.expect(200);
-    assert!(page.says("This invite cannot be accepted just now") && page.forms().is_empty());
-    assert!(browser.submit(&form).await.expect(409).says("This invite cannot be accepted just now"));
+    assert!(page.says("This invitation cannot be accepted just now") && page.forms().is_empty());
+    assert!(browser.submit(&form).await.expect(409).says("This invitation cannot be accepted just now"));
     assert_eq!((scene.learners().await.len(), scene.status(&invite).await.as_str()), (0, "pending"));
 }

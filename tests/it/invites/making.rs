@@ -140,7 +140,7 @@ async fn inviting_again_renews_the_invite_and_kills_its_earlier_links() {
     assert_eq!(again["sublicenses"].as_array().unwrap().len(), 2, "what was offered stays offered");
     assert_eq!(again["expires_at"], "2026-12-08T12:00:00Z");
     let browser = scene.app.browser();
-    assert!(browser.open(&old).await.expect(410).says("A newer invite was sent"));
+    assert!(browser.open(&old).await.expect(410).says("A newer invitation was sent"));
     let new = scene.link(&first).await;
     assert!(browser.open(&new).await.expect(200).says("Sales Academy"));
     assert_eq!((scene.events("invite.renewed").await, scene.announced("invite.renewed").await), (1, 1));
@@ -148,7 +148,7 @@ async fn inviting_again_renews_the_invite_and_kills_its_earlier_links() {
     let resent = scene.operator.post(&format!("{INVITES}/{}/resend", id(&first)), json!({})).await.ok();
     assert_eq!(resent["times_sent"], 3);
     assert_eq!(scene.links(&first).await.len(), 1);
-    assert!(browser.open(&new).await.expect(410).says("A newer invite was sent"));
+    assert!(browser.open(&new).await.expect(410).says("A newer invitation was sent"));
 }
 
 #[tokio::test]

@@ -2,9 +2,11 @@
 
 mod accepting;
 mod due;
+mod in_a_browser;
 mod making;
 mod many;
 mod refusing;
+mod single_sign_on;
 mod together;
 
 use chrono::{DateTime, Utc};
