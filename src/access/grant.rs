@@ -72,6 +72,8 @@ pub async fn apply(
                 let row = GrantRow { role, starts_at: held.starts_at, ends_at: held.ends_at };
                 ledger.put(key(sublicense), row, Told::Raised, &by);
             }
+            // Removed in this moment, or by an import before the person first came.
+            Change::Begin { sublicense, .. } if ledger.blocks.contains(&(learner, sublicense)) => {}
             Change::Begin { sublicense, role, ends_at } => {
                 let row = GrantRow { role, starts_at: now, ends_at };
                 match ledger.place(key(sublicense), row, Told::Begun, &by) {

@@ -34,9 +34,14 @@ pub(super) async fn lock_learners(
     client: ClientId,
     learners: &[LearnerId],
 ) -> Result<Vec<(LearnerId, String)>, Fault> {
-    let ids: Vec<Uuid> = learners.iter().map(|id| id.uuid()).collect();
+    let mut ids: Vec<Uuid> = learners.iter().map(|id| id.uuid()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    // One lookup for each, in their order, here and below: with a list, PostgreSQL may read the whole client, of whom it
+    // knows little while thousands are being written.
     let rows = sqlx::query!(
-        "select id, status from learners where client_id = $1 and id = any($2) order by id for no key update",
+        "select l.id, l.status from unnest($2::uuid[]) as k (id) cross join lateral (
+           select id, status from learners where client_id = $1 and learners.id = k.id for no key update) l",
         client.uuid(),
         &ids,
     )
@@ -64,13 +69,18 @@ pub(super) async fn held(
     learners: &[LearnerId],
     now: DateTime<Utc>,
 ) -> Result<Vec<HeldRow>, Fault> {
-    let ids: Vec<Uuid> = learners.iter().map(|id| id.uuid()).collect();
+    let mut ids: Vec<Uuid> = learners.iter().map(|id| id.uuid()).collect();
+    ids.sort_unstable();
+    ids.dedup();
     let rows = sqlx::query_as!(
         HeldRow,
         "select g.learner_id, g.sublicense_id, g.source, g.source_ref, g.role, g.starts_at, g.ends_at,
                 s.ends_at as sublicense_ends_at
-         from access_grants g join sublicenses s on s.client_id = g.client_id and s.id = g.sublicense_id
-         where g.client_id = $1 and g.learner_id = any($2) and (g.ends_at is null or g.ends_at > $3)",
+         from unnest($2::uuid[]) as k (id) cross join lateral (
+           select a.client_id, a.learner_id, a.sublicense_id, a.source, a.source_ref, a.role, a.starts_at, a.ends_at
+           from access_grants a where a.client_id = $1 and a.learner_id = k.id
+             and (a.ends_at is null or a.ends_at > $3) offset 0) g
+         join sublicenses s on s.client_id = g.client_id and s.id = g.sublicense_id",
         client.uuid(),
         &ids,
         now,
@@ -86,9 +96,12 @@ pub(super) async fn blocks(
     client: ClientId,
     learners: &[LearnerId],
 ) -> Result<Vec<(LearnerId, SublicenseId)>, Fault> {
-    let ids: Vec<Uuid> = learners.iter().map(|id| id.uuid()).collect();
+    let mut ids: Vec<Uuid> = learners.iter().map(|id| id.uuid()).collect();
+    ids.sort_unstable();
+    ids.dedup();
     let rows = sqlx::query!(
-        "select learner_id, sublicense_id from blocks where client_id = $1 and learner_id = any($2)",
+        "select b.learner_id, b.sublicense_id from unnest($2::uuid[]) as k (id) cross join lateral (
+           select learner_id, sublicense_id from blocks where client_id = $1 and learner_id = k.id offset 0) b",
         client.uuid(),
         &ids,
     )

@@ -11,6 +11,9 @@ use crate::{
     ids::{ClientId, InviteId, LearnerId, SublicenseId},
 };
 
+// Lists are looked up one by one (`cross join lateral`): while thousands of rows are being written, PostgreSQL knows
+// little of them, and may read the whole client for a list.
+
 /// The learners whom these addresses or external ids may mean: an address counts where it is proved, or was written
 /// down by an import.
 pub(super) async fn found(
@@ -20,9 +23,12 @@ pub(super) async fn found(
     external_ids: &[String],
 ) -> Result<Vec<LearnerId>, Fault> {
     let rows = sqlx::query_scalar!(
-        r#"select id as "id!" from learners where client_id = $1 and email_key = any($2) and (email_verified or is_unclaimed)
+        r#"select l.id as "id!" from unnest($2::text[]) as k (email_key) cross join lateral (
+             select id from learners
+             where client_id = $1 and email_key = k.email_key and (email_verified or is_unclaimed) offset 0) l
            union
-           select id from learners where client_id = $1 and external_id = any($3) and status <> 'moved'"#,
+           select l.id from unnest($3::text[]) as k (external_id) cross join lateral (
+             select id from learners where client_id = $1 and external_id = k.external_id and status <> 'moved' offset 0) l"#,
         client.uuid(),
         email_keys,
         external_ids,
@@ -34,10 +40,13 @@ pub(super) async fn found(
 
 /// Locks learners until the transaction ends, in the order of all who lock several.
 pub(super) async fn lock(conn: &mut PgConnection, client: ClientId, learners: &[LearnerId]) -> Result<(), Fault> {
+    let mut ids = uuids(learners);
+    ids.sort_unstable();
     sqlx::query!(
-        "select 1 as one from learners where client_id = $1 and id = any($2) order by id for no key update",
+        "select l.id from unnest($2::uuid[]) as k (id) cross join lateral (
+           select id from learners where client_id = $1 and learners.id = k.id for no key update) l",
         client.uuid(),
-        &uuids(learners),
+        &ids,
     )
     .fetch_all(conn)
     .await?;
@@ -66,7 +75,10 @@ pub(super) async fn load(
                 where g.client_id = l.client_id and g.learner_id = l.id and (g.ends_at is null or g.ends_at > $3)), '[]')
                 as "held!",
              array(select b.sublicense_id from blocks b where b.client_id = l.client_id and b.learner_id = l.id) as "blocked!"
-           from learners l where l.client_id = $1 and l.id = any($2)"#,
+           from unnest($2::uuid[]) as k (id) cross join lateral (
+             select client_id, id, email_key, email_verified, is_unclaimed, status, first_name, last_name, locale,
+                    external_id, attributes
+             from learners where client_id = $1 and learners.id = k.id offset 0) l"#,
         client.uuid(),
         &uuids(learners),
         now,
@@ -290,8 +302,9 @@ pub(super) async fn open_invites(
     now: DateTime<Utc>,
 ) -> Result<Vec<(String, InviteId)>, Fault> {
     let rows = sqlx::query!(
-        "select email_key, id from invites
-         where client_id = $1 and email_key = any($2) and status in ('pending', 'sent', 'bounced') and expires_at > $3",
+        "select i.email_key, i.id from unnest($2::text[]) as k (email_key) cross join lateral (
+           select email_key, id from invites where client_id = $1 and email_key = k.email_key
+             and status in ('pending', 'sent', 'bounced') and expires_at > $3 offset 0) i",
         client.uuid(),
         email_keys,
         now,

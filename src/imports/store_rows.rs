@@ -177,7 +177,9 @@ impl Columns {
     }
 }
 
-/// Writes what the dry run says.
+/// Writes what the dry run says. A row's place is looked up one by one: of a file that has just come PostgreSQL knows
+/// nothing, and would compare each row of it with each verdict. Only the holder of the lease writes rows, so that no
+/// place changes meanwhile.
 pub(super) async fn mark_checked(
     conn: &mut PgConnection,
     client: ClientId,
@@ -188,7 +190,9 @@ pub(super) async fn mark_checked(
     sqlx::query!(
         "update import_rows r set outcome = v.outcome, problem = v.problem, problem_at = v.place, learner_id = v.learner
          from unnest($3::int[], $4::text[], $5::text[], $6::text[], $7::uuid[]) as v (number, outcome, problem, place, learner)
-         where r.client_id = $1 and r.import_id = $2 and r.row_number = v.number",
+         cross join lateral (select ctid from import_rows
+           where client_id = $1 and import_id = $2 and row_number = v.number offset 0) found
+         where r.ctid = found.ctid",
         client.uuid(),
         import.uuid(),
         &columns.numbers,
@@ -216,7 +220,9 @@ pub(super) async fn mark_done(
                 invite_id = v.invite
          from unnest($3::int[], $4::text[], $5::text[], $6::text[], $7::uuid[], $8::uuid[])
                 as v (number, outcome, problem, place, learner, invite)
-         where r.client_id = $1 and r.import_id = $2 and r.row_number = v.number",
+         cross join lateral (select ctid from import_rows
+           where client_id = $1 and import_id = $2 and row_number = v.number offset 0) found
+         where r.ctid = found.ctid",
         client.uuid(),
         import.uuid(),
         &columns.numbers,

@@ -173,6 +173,17 @@ async fn what_was_imported_goes_to_who_proves_the_address() {
 }
 
 #[tokio::test]
+async fn who_was_removed_before_they_first_came_stays_removed() {
+    let scene = SamlScene::with(App::start().await, json!({}), json!({})).await;
+    let text = "email,sublicenses\nada@acme.example,main|sales\n";
+    imported(&scene.app, &scene.operator, "", text).await;
+    imported(&scene.app, &scene.operator, "action=remove", text).await;
+    scene.sign_in(&scene.app.browser(), "ada").await;
+    let ada = learner(&scene.operator, "ada@acme.example").await;
+    assert_eq!((effective(&ada), ada["blocks"].as_array().unwrap().len()), (0, 2), "{ada}");
+}
+
+#[tokio::test]
 async fn an_address_that_somebody_else_typed_gets_nothing_of_an_import() {
     let app = App::start().await;
     let scene = SamlScene::with(app, json!({ "trusted_domains": [] }), json!({})).await;
