@@ -8,7 +8,7 @@ use argon2::{
     password_hash::phc::{self, Output, ParamsString, Salt},
 };
 use secrecy::{ExposeSecret, SecretString};
-use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 use zeroize::Zeroizing;
 use zxcvbn::Score;
 
@@ -86,8 +86,19 @@ pub fn hints(first_name: &str, last_name: &str, email: &str, client_name: &str) 
     let mut hints: Vec<String> = [first_name, last_name, email, client_name].into_iter().flat_map(words).collect();
     hints.extend([email, client_name].map(str::to_owned));
     hints.extend(email.split('@').map(str::to_owned));
-    hints.truncate(64);
+    let typed: Vec<String> =
+        hints.iter().flat_map(|hint| spellings(hint)).filter(|hint| !hints.contains(hint)).collect();
+    hints.extend(typed);
+    hints.truncate(96);
     hints
+}
+
+/// How a word with accents is typed where a keyboard has none: `Müller` as `Muller` and as `Mueller`.
+fn spellings(word: &str) -> [String; 2] {
+    let plain = |text: &str| text.nfkd().filter(|letter| !is_combining_mark(*letter)).collect::<String>();
+    let word: String = word.nfc().collect::<String>().to_lowercase();
+    let german = word.replace('ä', "ae").replace('ö', "oe").replace('ü', "ue").replace('ß', "ss");
+    [plain(&word), plain(&german)]
 }
 
 /// Whether a password may be chosen, `hints` being what others know of the person.

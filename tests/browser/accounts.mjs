@@ -64,6 +64,7 @@ async function setIt(visit) {
 
 async function signInWithIt(visit) {
   const { page } = visit;
+  await page.waitForSelector("#email:focus");
   await page.keyboard.type(owner(visit));
   await page.keyboard.press("Tab");
   await answer(visit, NEW);
@@ -101,6 +102,7 @@ async function proveAnAddress(visit) {
   const { page } = visit;
   await page.context().clearCookies();
   await page.goto(visit.url("/login/password"));
+  await page.waitForSelector("#email:focus");
   await page.keyboard.type(newcomer(visit));
   await page.keyboard.press("Tab");
   await answer(visit, OLD);
