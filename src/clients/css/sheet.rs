@@ -209,18 +209,23 @@ fn check_contrast(text: Color, behind: &[Color], at: SourceLocation) -> Parsed<(
     Ok(())
 }
 
+/// Tokens of the stylesheet that colour what is written or drawn, and those that colour what lies behind it. Each of its
+/// colours is here, or stands with a fellow of its own.
+pub(super) const OVER: &[&str] =
+    &["ink", "muted", "accent-text", "accent-edge", "line-strong", "warn", "bad", "good", "on-hero"];
+pub(super) const UNDER: &[&str] =
+    &["surface", "canvas", "accent-soft", "warn-soft", "good-soft", "hero-from", "hero-to"];
+
 /// The design tokens for everything inside: what was written over one colour now stands over another.
 fn within(text: Color, behind: Color, has_accent: bool) -> String {
-    let over = ["ink", "muted", "accent-text", "accent-edge", "line-strong", "warn", "bad", "on-hero"];
-    let under = ["surface", "canvas", "accent-soft", "warn-soft", "hero-from", "hero-to"];
     let mut css = String::new();
     let mut set = |names: &[&str], color: Color| {
         for name in names {
             css.push_str(&format!("--{name}:#{color};"));
         }
     };
-    set(&over, text);
-    set(&under, behind);
+    set(OVER, text);
+    set(UNDER, behind);
     if has_accent {
         set(&["on-accent"], text);
         set(&["accent", "accent-hover"], behind);

@@ -36,6 +36,26 @@ fn a_colour_brings_what_lies_behind_it_and_everything_within_takes_both() {
 }
 
 #[test]
+fn every_colour_of_the_stylesheet_follows_a_pair_or_is_half_of_its_own() {
+    // A button's two, and hairlines, which carry no meaning.
+    let own = ["accent", "accent-hover", "on-accent", "line", "shadow"];
+    let file = include_str!("../../http/static/usher.css");
+    let tokens = file.split(":root {").nth(1).and_then(|rest| rest.split('}').next()).expect("it begins with tokens");
+    let colors = tokens.lines().filter_map(|line| line.trim().strip_prefix("--")?.split_once(": "));
+    let colors: Vec<&str> =
+        colors.filter(|(_, value)| value.contains('#') || value.contains("rgb(")).map(|(name, _)| name).collect();
+    assert!(colors.len() > 15, "{colors:?}");
+    for name in &colors {
+        let is_known = [sheet::OVER, sheet::UNDER, &own].iter().any(|list| list.contains(name));
+        assert!(is_known, "--{name}: say in sheet.rs whether it lies over or under");
+    }
+    // And no rule brings a colour that is no token, but for shadows.
+    let rules = file.split_once(":root {").and_then(|(_, rest)| rest.split_once('}')).expect("rules").1;
+    let stray = rules.lines().find(|line| line.contains(": #") || (line.contains("rgb(") && !line.contains("shadow")));
+    assert_eq!(stray, None, "a colour of its own would not follow a pair");
+}
+
+#[test]
 fn text_that_could_not_be_read_is_refused() {
     assert!(refused(".hero{color:#fff}").what.contains("together"));
     assert!(refused(".hero{background:#fff}").what.contains("together"));
