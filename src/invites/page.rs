@@ -153,8 +153,10 @@ pub(super) fn show(
         false => super::accept::mask(&offered.email),
     });
     let typed = wrong.names.as_ref();
-    let first_name = typed.map(|names| &names.0).or(offered.map(|offered| &offered.first_name));
-    let last_name = typed.map(|names| &names.1).or(offered.map(|offered| &offered.last_name));
+    // Somebody else who is signed in reads nobody's name or address.
+    let person = offered.filter(|_| way.shows_address());
+    let first_name = typed.map(|names| &names.0).or(person.map(|person| &person.first_name));
+    let last_name = typed.map(|names| &names.1).or(person.map(|person| &person.last_name));
     let offers = |id| offered.is_some_and(|offered| offered.sublicenses.contains(id));
     let until = offered.map(|offered| text::day_and_time(offered.expires_at.with_timezone(&client.time_zone)));
     let page = InvitePage {

@@ -160,6 +160,7 @@ async fn another_learner_in_the_browser_is_told_and_asked_and_never_accepts_for_
     let page = browser.open(&link).await.expect(200);
     assert!(page.says("You are signed in as bob@acme.example, and this invitation is for a•••@elsewhere.example"));
     assert!(!page.html.contains("ada@elsewhere.example"), "the invited address is masked");
+    assert!(!page.html.contains("Ada") && !page.html.contains("Lovelace"), "{}", page.text());
     assert_eq!(page.form().buttons, [("step".to_owned(), "sign_out".to_owned())]);
     // Forged: the button that the page does not show, and the form of a page from before.
     let forged = browser.submit(&page.form().press("step", "me")).await.expect(409);
