@@ -41,6 +41,7 @@ mod roster_access;
 mod roster_change;
 mod roster_move;
 mod roster_search;
+mod redeem_in_a_browser;
 mod redeem_sign_up;
 mod redeem_signed_in;
 mod redeem_sso;

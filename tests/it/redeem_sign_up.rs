@@ -46,7 +46,7 @@ async fn somebody_new_signs_up_with_a_code_and_lands_with_the_access() {
     let landed = browser.submit(&form).await.expect(303);
     let home = browser.follow(&landed).await.expect(200);
     assert_eq!(home.url.path(), "/acme/dashboard");
-    for words in ["Sales Academy: open for you now", "We sent you an email", "Zoë Müller"] {
+    for words in ["Sales Academy: open for you now", "Your email address is not confirmed yet", "Zoë Müller"] {
         assert!(home.says(words), "{words}: {}", home.text());
     }
     assert_eq!((learners(&app.db).await, redemptions(&app.db).await), (1, 1));

@@ -22,7 +22,6 @@ use crate::{
     fault::Fault,
     http::{
         BrowserKey, Problem, cookies, limits,
-        notice::{Notice, Tone},
         page::{AdvicePage, Brand, render},
         text::{self, redeem as said},
     },
@@ -75,15 +74,10 @@ pub(super) async fn create(app: &App, visit: Visit, read: Read, sent: Sent) -> R
     let (learner, epoch) = (signed_up.learner, signed_up.session_epoch);
     let token = accounts::begin_session(app, &visit.client, learner, epoch, replaces.as_ref(), visit.now).await?;
     let others = checked.iter().filter(|one| !is_good(one)).filter_map(|one| words::of_checked(one, &visit.client));
-    let home = home(app, &visit, learner, &signed_up.outcomes, others.chain([mail_sent()]).collect()).await?;
+    let home = home(app, &visit, learner, &signed_up.outcomes, others.collect()).await?;
     let age = chrono::Duration::from_std(visit.client.session_absolute).ok();
     let cookie = cookies::set(app, &cookies::session_name(visit.client.id), token.expose(), age);
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&home)).into_response())
-}
-
-fn mail_sent() -> Notice {
-    let (title, text) = said::mail_sent();
-    Notice { tone: Tone::Plain, title, text }
 }
 
 /// What is wrong with the fields, and the address where it is one.

@@ -17,7 +17,6 @@ pub const CONFIRM_LEAD: &str = "Nothing is used up until you press the button.";
 pub const CONFIRM: &str = "Open it for me";
 pub const BACK: &str = "Back to your learning";
 pub const NOT_YOU: &str = "Not you? Sign out first";
-pub const NOT_USED: &str = "Not usable";
 
 pub const BY_ORGANISATION: &str = "Sign in with your organisation";
 pub const SSO_ONLY: &str = "Your organisation signs you in. The code goes along.";
@@ -143,14 +142,6 @@ pub fn not_valid(code: &str) -> Told {
         format!(
             "{code} is no code that works here for you. Check each letter and digit, or ask whoever gave it to you."
         ),
-    )
-}
-
-/// The mail that every new learner gets.
-pub fn mail_sent() -> Told {
-    told(
-        "We sent you an email",
-        "Open the link in it to confirm your address. Until then you can go on learning here.".to_owned(),
     )
 }
 
