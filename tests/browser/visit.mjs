@@ -56,7 +56,7 @@ class Visit {
       const focus = await this.page.evaluate(() => {
         const element = document.activeElement;
         const marked = element.closest(".item") ?? element;
-        return { words: element.innerText ?? "", outline: getComputedStyle(marked).outlineStyle };
+        return { words: element.textContent ?? "", outline: getComputedStyle(marked).outlineStyle };
       });
       if (focus.words.includes(words)) {
         this.claim(focus.outline !== "none", `the focus on “${words}” does not show`);
