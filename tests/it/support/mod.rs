@@ -12,7 +12,7 @@
 //! | `codes.rs` | codes with any terms |
 //! | `person.rs` | somebody who is signed in |
 //! | `logs.rs` | what the process logged |
-//! | `smtp.rs` | `Smtp`: a mail server that does as it is told |
+//! | `smtp.rs`, `smtp_wire.rs` | `Smtp`: a mail server that does as it is told |
 //! | `post.rs` | `Post`: a gateway whose mails go there |
 //! | `peers.rs` | identity providers that nobody here wrote |
 //! | `flaky.rs` | `Flaky`: a proxy that cuts, stalls and restores a server |
@@ -31,6 +31,7 @@ pub mod post;
 mod person;
 mod scene;
 pub mod smtp;
+mod smtp_wire;
 mod stage;
 
 pub use admin::{Admin, Reply};
