@@ -18,6 +18,7 @@ use lettre::{
         client::{AsyncSmtpConnection, Certificate, TlsParameters},
         commands::{Data, Mail, Rcpt, Rset},
         extension::{ClientId, Extension, MailParameter},
+        response::Response,
     },
 };
 use secrecy::ExposeSecret;
@@ -120,33 +121,37 @@ impl Carrier {
             // A server may have hung up meanwhile. Before the content nothing was handed over, and a fresh line is tried.
             match self.speak(line, letter).await {
                 Ok(answer) => return answer,
-                Err((Stage::Content, error)) => return answer(Stage::Content, &error),
+                Err((Stage::Content, broken)) => return answer(Stage::Content, &broken),
                 Err(_) => {}
             }
         }
         match self.connect(server).await {
             Ok(line) => match self.speak(line, letter).await {
                 Ok(answer) => answer,
-                Err((stage, error)) => answer(stage, &error),
+                Err((stage, broken)) => answer(stage, &broken),
             },
-            Err(error) => answer(Stage::Connect, &error),
+            Err(error) => answer(Stage::Connect, &error.into()),
         }
     }
 
     /// The dialogue for one mail. What the server answered is an answer; a connection that broke is an error.
-    async fn speak(&self, mut line: Line, letter: &Letter) -> Result<Answer, (Stage, Error)> {
+    async fn speak(&self, mut line: Line, letter: &Letter) -> Result<Answer, (Stage, Broken)> {
         let outcome = dialogue(&mut line.connection, letter).await;
-        let Err((stage, error)) = outcome else {
+        let Err((stage, broken)) = outcome else {
             line.mails += 1;
             self.put_back(line);
             return Ok(Answer::Taken);
         };
-        let Some(status) = error.status() else { return Err((stage, error)) };
+        let status = match &broken {
+            Broken::Error(error) => error.status(),
+            Broken::OutOfStep => None,
+        };
+        let Some(status) = status else { return Err((stage, broken)) };
         // 421: the server closes the connection (RFC 5321, section 3.8).
         if u16::from(status) != 421 && line.connection.command(Rset).await.is_ok() {
             self.put_back(line);
         }
-        Ok(answer(stage, &error))
+        Ok(answer(stage, &broken))
     }
 
     async fn connect(&self, server: &SmtpServer) -> Result<Line, Error> {
@@ -191,8 +196,20 @@ fn tls(server: &SmtpServer) -> Result<TlsParameters, Fault> {
     builder.build_rustls().map_err(|error| start(error.to_string()))
 }
 
-async fn dialogue(connection: &mut AsyncSmtpConnection, letter: &Letter) -> Result<(), (Stage, Error)> {
-    let at = |stage: Stage| move |error: Error| (stage, error);
+/// Why a dialogue did not come to its good end.
+enum Broken {
+    Error(Error),
+    /// The server said yes to something that we had not asked: an answer was lost, or slipped in before TLS began.
+    OutOfStep,
+}
+
+impl From<Error> for Broken {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+async fn dialogue(connection: &mut AsyncSmtpConnection, letter: &Letter) -> Result<(), (Stage, Broken)> {
     let mut parameters = Vec::new();
     // RFC 6531: an address beyond ASCII is announced. A server that does not know it refuses it by itself.
     if !AsRef::<str>::as_ref(&letter.to).is_ascii()
@@ -200,15 +217,25 @@ async fn dialogue(connection: &mut AsyncSmtpConnection, letter: &Letter) -> Resu
     {
         parameters.push(MailParameter::SmtpUtfEight);
     }
-    connection.command(Mail::new(Some(letter.from.clone()), parameters)).await.map_err(at(Stage::Sender))?;
-    connection.command(Rcpt::new(letter.to.clone(), Vec::new())).await.map_err(at(Stage::Recipient))?;
-    connection.command(Data).await.map_err(at(Stage::Content))?;
-    connection.message(&letter.bytes).await.map_err(at(Stage::Content))?;
-    Ok(())
+    let sender = connection.command(Mail::new(Some(letter.from.clone()), parameters)).await;
+    in_step(sender, 2).map_err(|broken| (Stage::Sender, broken))?;
+    let recipient = connection.command(Rcpt::new(letter.to.clone(), Vec::new())).await;
+    in_step(recipient, 2).map_err(|broken| (Stage::Recipient, broken))?;
+    in_step(connection.command(Data).await, 3).map_err(|broken| (Stage::Content, broken))?;
+    in_step(connection.message(&letter.bytes).await, 2).map_err(|broken| (Stage::Content, broken))
+}
+
+/// Whether a yes is the yes to what was asked: 3yz asks for the content, 2yz is the end of a command (RFC 5321, section
+/// 4.2.1).
+fn in_step(answer: Result<Response, Error>, first_digit: u16) -> Result<(), Broken> {
+    if u16::from(answer?.code()) / 100 == first_digit { Ok(()) } else { Err(Broken::OutOfStep) }
 }
 
 /// What an answer, or its absence, means at this place in the dialogue.
-fn answer(stage: Stage, error: &Error) -> Answer {
+fn answer(stage: Stage, broken: &Broken) -> Answer {
+    let Broken::Error(error) = broken else {
+        return Answer::Later { code: "smtp.out_of_step".into(), reached: false };
+    };
     let Some(status) = error.status().map(u16::from) else {
         return Answer::Later { code: breakage(stage, error).into(), reached: false };
     };

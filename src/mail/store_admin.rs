@@ -137,14 +137,14 @@ pub(super) async fn lock(
     id: MailId,
 ) -> Result<Option<(MailStatus, Option<DateTime<Utc>>)>, Fault> {
     let row = sqlx::query!(
-        r#"select status, (content ->> 'expires_at')::timestamptz as expires_at
-           from mails where client_id = $1 and id = $2 for no key update"#,
+        "select status, content ->> 'expires_at' as expires_at
+         from mails where client_id = $1 and id = $2 for no key update",
         client.uuid(),
         id.uuid(),
     )
     .fetch_optional(conn)
     .await?;
-    row.map(|row| Ok((MailStatus::read(&row.status)?, row.expires_at))).transpose()
+    row.map(|row| Ok((MailStatus::read(&row.status)?, row.expires_at.and_then(|text| text.parse().ok())))).transpose()
 }
 
 /// Queues a dead letter again; the attempts so far no longer count.

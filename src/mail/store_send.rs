@@ -31,18 +31,20 @@ pub(super) struct Claimed {
     pub client_version: i64,
 }
 
-/// Takes up to `limit` mails that are due, until `lease_end`. Those that another replica takes are skipped.
+/// Takes up to `limit` mails that are due, until `lease_end`. Those that another replica takes are skipped, and those of
+/// a kind that only a newer release knows are left to it.
 pub(super) async fn claim(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
     lease_end: DateTime<Utc>,
     limit: i64,
 ) -> Result<Vec<Claimed>, Fault> {
+    let kinds = MailKind::ALL.map(|kind| kind.as_str().to_owned());
     let rows = sqlx::query!(
         r#"update mails m set due_at = $2, attempts = m.attempts + 1
            from clients c
            where (m.client_id, m.id) in (
-               select client_id, id from mails where status = 'queued' and due_at <= $1
+               select client_id, id from mails where status = 'queued' and due_at <= $1 and kind = any($4)
                order by urgent desc, due_at limit $3 for update skip locked)
              and c.id = m.client_id
            returning m.client_id, m.id, m.kind, m.recipient, m.name, m.link_sealed, m.content, m.about, m.message_id,
@@ -50,6 +52,7 @@ pub(super) async fn claim(
         now,
         lease_end,
         limit,
+        &kinds,
     )
     .fetch_all(conn)
     .await?;

@@ -163,6 +163,24 @@ async fn a_server_that_keeps_silent_is_left_and_the_next_mail_is_not_mixed_up_wi
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_yes_to_something_else_is_no_yes() {
+    for (place, slipped_in) in [(At::Data, "250 fine"), (At::End, "354 go ahead"), (At::Recipient, "334 and you are?")]
+    {
+        let smtp = Smtp::with()
+            .script(move |at, _, count| if at == place && count == 0 { Step::Say(slipped_in) } else { Step::Go })
+            .start();
+        let post = Post::with(App::with(), smtp, |raw| raw.mail.timeout_s = 5).await;
+        let id = post.invite(ADA).await;
+        post.deliver().await;
+        assert_eq!(post.fate(id).await, fate("queued", Some("smtp.out_of_step")), "{place:?}");
+        post.app.clock.advance(Duration::seconds(15));
+        post.deliver().await;
+        assert_eq!(post.fate(id).await.0, "sent", "{place:?}");
+        assert_eq!(post.smtp.connections(), 2, "{place:?}: over a connection that is in step");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_the_server_closed_meanwhile_costs_a_mail_nothing() {
     let smtp = Smtp::with().script(|at, to, count| match (at, to, count) {
         // The second mail over the first connection.
@@ -284,6 +302,25 @@ async fn what_was_withdrawn_is_not_sent() {
     assert_eq!(post.deliver().await, 0);
     assert_eq!(post.fate(id).await, fate("withdrawn", None));
     assert!(!post.has_link(id).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_of_a_newer_release_is_left_to_it_and_holds_up_nothing() {
+    let post = Post::start(Smtp::start()).await;
+    let (newer, id) = (post.invite(ADA).await, post.invite(BOB).await);
+    sqlx::query("update mails set kind = 'birthday' where id = $1")
+        .bind(newer.uuid())
+        .execute(&post.app.db)
+        .await
+        .unwrap();
+    assert_eq!(post.deliver().await, 1);
+    assert_eq!(post.fate(id).await.0, "sent");
+    let attempts: i32 = sqlx::query_scalar("select attempts from mails where id = $1")
+        .bind(newer.uuid())
+        .fetch_one(&post.app.db)
+        .await
+        .unwrap();
+    assert_eq!(attempts, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
