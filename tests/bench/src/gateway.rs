@@ -44,6 +44,7 @@ pub struct Deployment {
     /// The same for every process of the deployment: URLs and cookies hold it.
     port: u16,
     log: PathBuf,
+    is_pinned: bool,
 }
 
 impl Deployment {
@@ -57,12 +58,32 @@ impl Deployment {
             sealing_key: format!("1:{}", BASE64_STANDARD.encode([7u8; 32])),
             port,
             log: folder.join(format!("{name}.log")),
+            is_pinned: true,
         })
+    }
+
+    /// The same on whatever cores there are, as everything that it is measured beside.
+    pub fn on_every_core(self) -> Self {
+        Self { is_pinned: false, ..self }
+    }
+
+    pub fn redis_url(&self) -> &str {
+        &self.redis_url
+    }
+
+    pub fn key_prefix(&self) -> &str {
+        &self.key_prefix
     }
 
     fn command(&self, options: &Options) -> Result<Command> {
         let log = fs::OpenOptions::new().create(true).append(true).open(&self.log)?;
-        let mut command = pinned(options.core, &options.usher);
+        let mut command = if self.is_pinned {
+            pinned(options.core, &options.usher)
+        } else {
+            let mut command = Command::new(&options.usher);
+            command.kill_on_drop(true);
+            command
+        };
         let limits = ["SIGN_IN_PER_ADDRESS", "SIGN_IN_PER_CLIENT", "API_PER_TOKEN"];
         // Everything else is as `config/default.toml` has it, the log in JSON at `info` too.
         command

@@ -9,17 +9,20 @@
 //! | `world` | clients and connections in the database, by the API once and by SQL many times |
 //! | `browsers` | sign-ins and pages over HTTP |
 //! | `rounds` | what is measured, in which order |
+//! | `codes`, `statements` | redemptions and generated codes beside pgbench and COPY, on a durable PostgreSQL |
 //! | `roster` | lists and searches among a million learners of one client |
 //! | `imports` | a file of very many people, beside COPY of what it writes |
 //! | `report` | medians, ratios, and the limits they are held against |
 
 mod browsers;
+mod codes;
 mod gateway;
 mod imports;
 mod people;
 mod report;
 mod roster;
 mod rounds;
+mod statements;
 mod verifiers;
 mod world;
 
@@ -42,6 +45,13 @@ struct Arguments {
 enum Command {
     /// Measures everything and prints a table.
     Run(Box<Options>),
+    /// Measures codes, on a PostgreSQL that forces commits to disk, and prints a table.
+    Codes {
+        #[command(flatten)]
+        options: Box<Options>,
+        #[command(flatten)]
+        tools: codes::Tools,
+    },
     /// Verifies the responses in FOLDER with Usher's verifier for so many CPU seconds.
     Verify { folder: PathBuf, seconds: f64 },
 }
@@ -104,6 +114,7 @@ pub enum Part {
     Scale,
     Roster,
     Imports,
+    Codes,
 }
 
 impl Options {
@@ -115,17 +126,19 @@ impl Options {
 #[tokio::main]
 async fn main() -> Result<()> {
     match Arguments::parse().command {
-        Command::Run(options) => {
-            let report = rounds::run(&options).await?;
-            if options.json {
-                println!("{}", serde_json::to_string_pretty(&report)?);
-            } else {
-                print!("{report}");
-            }
-            Ok(())
-        }
+        Command::Run(options) => show(&options, &rounds::run(&options).await?),
+        Command::Codes { options, tools } => show(&options, &codes::run(&options, &tools).await?),
         Command::Verify { folder, seconds } => verifiers::verify(&folder, seconds),
     }
+}
+
+fn show(options: &Options, report: &report::Report) -> Result<()> {
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(report)?);
+    } else {
+        print!("{report}");
+    }
+    Ok(())
 }
 
 /// Tells on standard error what a long run is at.

@@ -60,28 +60,30 @@ pub async fn fill(options: &Options, deployment: &Deployment, clients: i32, key:
     Ok(rows.iter().map(door).collect())
 }
 
-struct Api {
+/// Calls of the admin API with an operator's token.
+pub struct Api {
     client: Client,
     address: String,
     token: String,
 }
 
 impl Api {
-    fn new(deployment: &Deployment, token: &str) -> Result<Self> {
+    pub fn new(deployment: &Deployment, token: &str) -> Result<Self> {
         let client = Client::builder().no_proxy().timeout(Duration::from_secs(60)).build()?;
         Ok(Self { client, address: deployment.address(), token: token.to_owned() })
     }
 
-    async fn send(&self, method: reqwest::Method, path: &str, body: Value) -> Result<Value> {
+    pub async fn send(&self, method: reqwest::Method, path: &str, body: Value) -> Result<Value> {
         let request = self.client.request(method, format!("{}/api/v1/clients{path}", self.address));
         let request = request.bearer_auth(&self.token).header("content-type", "application/json");
-        let answer = request.body(body.to_string()).send().await?;
+        let request = if body.is_null() { request } else { request.body(body.to_string()) };
+        let answer = request.send().await?;
         let (status, text) = (answer.status(), answer.text().await?);
         ensure!(status.is_success(), "{path}: {status} {text}");
         Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
     }
 
-    async fn post(&self, path: &str, body: Value) -> Result<Value> {
+    pub async fn post(&self, path: &str, body: Value) -> Result<Value> {
         self.send(reqwest::Method::POST, path, body).await
     }
 }
