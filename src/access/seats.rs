@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -12,6 +12,9 @@ use crate::{
     fault::Fault,
     ids::{ClientId, SublicenseId},
 };
+
+/// A full counter is counted again after so long even if nothing lapsed: learners may have been removed with their rows.
+const COUNT_LASTS: Duration = Duration::minutes(5);
 
 /// Which limit has no seat left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +116,8 @@ impl Seats {
         }
         for (scope, counter) in self.counters.iter_mut().filter(|(_, counter)| is_tight(counter)) {
             let scope = scope.id(client);
-            if store::has_lapsed(conn, client, scope, counter.row.counted_at, now).await? {
+            let is_old = counter.row.counted_at + COUNT_LASTS <= now;
+            if is_old || store::has_lapsed(conn, client, scope, counter.row.counted_at, now).await? {
                 counter.row.used = store::count(conn, client, scope, now).await?;
                 counter.row.counted_at = now;
                 counter.is_changed = true;

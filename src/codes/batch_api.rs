@@ -1,9 +1,7 @@
-//! Batches of redemption codes over the admin API. Codes come as JSON, or as lines of text that are read as they arrive.
+//! Batches of redemption codes over the admin API. Codes come as JSON, or as lines of a file.
 
-use aws_lc_rs::digest::{Context, SHA256};
 use axum::{
     Json,
-    body::{Body as Bytes, to_bytes},
     extract::{Request, State},
     http::{StatusCode, header},
 };
@@ -46,9 +44,7 @@ const READ_ONLY: &[&str] = &[
     "updated_at",
 ];
 /// A file of the most lines that are taken, with room for further columns.
-const FILE_LIMIT: usize = 32 << 20;
-/// A line that is longer is none of a code.
-const LINE_LIMIT: usize = 4096;
+const FILE_LIMIT: usize = 16 << 20;
 
 impl Body for RedemptionBatchChange {
     const READ_ONLY: &'static [&'static str] = READ_ONLY;
@@ -172,18 +168,35 @@ async fn append_to_batch(
     let media = media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match media.as_str() {
         "application/json" => {
-            let too_large =
-                |_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "api.too_large", "Send more codes as text/csv.");
-            let bytes = to_bytes(request.into_body(), BODY_LIMIT).await.map_err(too_large)?;
+            let bytes =
+                whole(request, BODY_LIMIT, "The request body is too large. Send many codes as text/csv.").await?;
             append_json(&app, &scope, id, once.of_stream(sha256(&bytes)), parse_body(&bytes)?).await
         }
-        "text/csv" | "text/plain" => append_lines(&app, &scope, id, once, request.into_body()).await,
+        "text/csv" | "text/plain" => {
+            let file = whole(request, FILE_LIMIT, "The file is too large.").await?;
+            append_lines(&app, &scope, id, once, &file).await
+        }
         _ => Err(Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "api.not_json",
             "Send JSON as application/json, or lines as text/csv or text/plain.",
         )),
     }
+}
+
+/// The body, where it arrives whole and is not larger.
+async fn whole(request: Request, limit: usize, too_large: &str) -> Result<Vec<u8>, Problem> {
+    let mut bytes = Vec::new();
+    let mut parts = request.into_body().into_data_stream();
+    while let Some(part) = parts.next().await {
+        let broken = |_| Problem::new(StatusCode::BAD_REQUEST, "api.body", "The request body did not arrive whole.");
+        let part = part.map_err(broken)?;
+        if bytes.len() + part.len() > limit {
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "api.too_large", too_large));
+        }
+        bytes.extend_from_slice(&part);
+    }
+    Ok(bytes)
 }
 
 async fn append_json(
@@ -205,57 +218,32 @@ async fn append_json(
     Ok(reply)
 }
 
-/// Reads lines as they arrive, in one transaction: nothing stands unless all of the file was read.
+/// Takes the lines of a file, in one transaction that begins when the file is there: a slow upload holds nothing.
 async fn append_lines(
     app: &App,
     scope: &ClientScope<CodesWrite>,
     id: BatchId,
     once: Once,
-    body: Bytes,
+    file: &[u8],
 ) -> Result<Reply, Problem> {
     let mut transaction = app.begin().await?;
-    let author = scope.author(&app.entropy);
-    let before = store::lock(&mut transaction, scope.client, Kind::Redemption, id.uuid()).await?;
-    let before = before.ok_or_else(Problem::not_found)?;
-    let mut intake = Intake::new(&app.entropy, scope.client, id, scope.now);
-    let (mut hash, mut size, mut rest) = (Context::new(&SHA256), 0_usize, Vec::new());
-    let mut is_first = true;
-    let mut stream = body.into_data_stream();
-    while let Some(part) = stream.next().await {
-        let part = part
-            .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "api.body", "The request body did not arrive whole."))?;
-        size += part.len();
-        if size > FILE_LIMIT {
-            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "api.too_large", "The file is too large."));
-        }
-        hash.update(&part);
-        rest.extend_from_slice(&part);
-        let whole = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        // A line without an end is not kept in memory for ever.
-        let whole = if whole == 0 && rest.len() > LINE_LIMIT { rest.len() } else { whole };
-        for line in lines(&rest[..whole]) {
-            take(&mut intake, &mut transaction, line, &mut is_first).await?;
-        }
-        rest.drain(..whole);
-    }
-    for line in lines(&rest) {
-        take(&mut intake, &mut transaction, line, &mut is_first).await?;
-    }
-    let mut digest = [0; 32];
-    digest.copy_from_slice(hash.finish().as_ref());
-    let ticket = match once.of_stream(digest).claim(&mut transaction, scope.token, scope.now).await? {
+    let ticket = match once.of_stream(sha256(file)).claim(&mut transaction, scope.token, scope.now).await? {
         Claim::Replay(reply) => return Ok(reply),
         Claim::Fresh(ticket) => ticket,
     };
+    let author = scope.author(&app.entropy);
+    let before = store::find(&mut transaction, scope.client, Kind::Redemption, id.uuid()).await?;
+    let before = before.ok_or_else(Problem::not_found)?;
+    let mut intake = Intake::new(&app.entropy, scope.client, id, scope.now);
+    let mut is_first = true;
+    for line in file.split(|byte| *byte == b'\n') {
+        take(&mut intake, &mut transaction, line, &mut is_first).await?;
+    }
     let report = intake.finish(&mut transaction).await?;
     let offer = edit::appended(&mut transaction, author, scope.client, &before).await?;
     let reply = ticket.reply(&mut transaction, StatusCode::OK, &told((offer, Some(report)))).await?;
     app.commit(transaction).await?;
     Ok(reply)
-}
-
-fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split(|byte| *byte == b'\n')
 }
 
 /// One line: its first column, without quotes. Empty lines and a heading are passed over.

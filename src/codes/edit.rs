@@ -91,7 +91,8 @@ pub(super) async fn append(
     if count.is_none() && codes.is_none() {
         return Err(Invalid::field("api.required", "/count", "say how many, or send codes").into());
     }
-    let before = store::lock(conn, client, Kind::Redemption, batch.uuid()).await?.ok_or(CodeError::NotFound)?;
+    // Not locked: redemptions of the batch go on while codes are stored.
+    let before = load(conn, client, Kind::Redemption, batch.uuid()).await?;
     let report = add(conn, author, client, &before, count, codes).await?;
     Ok((appended(conn, author, client, &before).await?, report))
 }

@@ -33,7 +33,7 @@ pub(super) struct Look<'a> {
     pub length: i32,
 }
 
-/// Generates codes of a batch, now or in the job's turns. Call it inside a transaction that has locked the batch.
+/// Generates codes of a batch, now or in the job's turns. Call it inside a transaction.
 pub(super) async fn generate(
     conn: &mut PgConnection,
     entropy: &Entropy,

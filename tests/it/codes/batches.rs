@@ -97,7 +97,6 @@ async fn a_file_that_breaks_off_leaves_nothing() {
     socket.write_all(lines.as_bytes()).await.unwrap();
     socket.shutdown().await.unwrap();
     drop(socket);
-    // The batch is locked until the broken request is over.
     let path = format!("{BASE}/redemption-batches/{batch}");
     let appended = scene.operator.post(&format!("{path}/append"), json!({ "count": 1 })).await.ok();
     assert_eq!(appended["batch"]["codes_total"], 1);
