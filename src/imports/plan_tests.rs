@@ -4,10 +4,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::*;
-use crate::{
-    ids::ClientId,
-    imports::{model::ImportOptions, target::Part},
-};
+use crate::imports::{model::ImportOptions, target::Part};
 
 fn now() -> DateTime<Utc> {
     "2026-11-22T12:00:00Z".parse().expect("a time")
@@ -27,7 +24,6 @@ fn target() -> Target {
         ends_at,
     };
     Target {
-        id: ClientId::from(Uuid::from_u128(7)),
         is_active: true,
         license_ends_at: None,
         sublicenses: vec![

@@ -41,7 +41,6 @@ pub(super) async fn find(conn: &mut PgConnection, client: ClientId) -> Result<Op
         ends_at: part.ends_at,
     };
     Ok(Some(Target {
-        id: client,
         is_active: row.is_active,
         license_ends_at: row.license_ends_at,
         sublicenses: parts.into_iter().map(part).collect(),

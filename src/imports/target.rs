@@ -6,15 +6,11 @@ use super::{
     model::{Action, ImportOptions, RowData},
     problem::{Flaw, Found},
 };
-use crate::{
-    claims::Role,
-    ids::{ClientId, SublicenseId},
-};
+use crate::{claims::Role, ids::SublicenseId};
 
 /// A client and its sublicenses.
 #[derive(Debug, Clone)]
 pub struct Target {
-    pub id: ClientId,
     pub is_active: bool,
     pub license_ends_at: Option<DateTime<Utc>>,
     pub sublicenses: Vec<Part>,
