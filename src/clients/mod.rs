@@ -44,7 +44,7 @@ pub use change::{ClientChange, DomainEntry, NewClient};
 pub use create::create;
 pub use directory::{ClientFacts, Directory, SublicenseFacts};
 pub use model::{Client, ClientError, ClientStatus, EmailDomain, Sublicense};
-pub use rules::{Surroundings, is_locale, is_plain_text, web_url};
+pub use rules::{Surroundings, is_locale, is_plain_text, is_sane_date, web_url};
 pub use sublicense::{create_sublicense, delete_sublicense, find_sublicense, update_sublicense};
 pub use sublicense_change::{NewSublicense, SublicenseChange};
 pub use update::{find, update};

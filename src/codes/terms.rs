@@ -8,7 +8,7 @@ use crate::{
     claims::email_domain,
     clients::{
         domain::{NotOwn, own_domain},
-        is_plain_text,
+        is_plain_text, is_sane_date,
     },
     ids::SublicenseId,
 };
@@ -124,6 +124,16 @@ impl TermsChange {
         set(&mut terms.prefix, self.prefix);
         set(&mut terms.length, self.length);
         let mut invalid = Invalid::default();
+        let dates = [
+            ("/starts_at", terms.starts_at),
+            ("/expires_at", terms.expires_at),
+            ("/access_ends_at", terms.access_ends_at),
+        ];
+        for (pointer, date) in dates {
+            if date.is_some_and(|date| !is_sane_date(date)) {
+                invalid.push("api.invalid", pointer, "a time lies between the years 1970 and 9999");
+            }
+        }
         if terms.access_days.is_some() && terms.access_ends_at.is_some() {
             let detail = "give days of access or an end of access, not both; set the other to null";
             invalid.push("codes.access_both", "/access_ends_at", detail);

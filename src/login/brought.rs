@@ -109,6 +109,11 @@ impl<'a> Brought<'a> {
         Ok(())
     }
 
+    /// Whether an invite was accepted: the one that was carried, or the one of the learner's verified address.
+    pub const fn is_invited(&self) -> bool {
+        matches!(self.invite, Some(Ok(_))) || self.by_address.is_some()
+    }
+
     /// Whether any of it may have opened something.
     pub fn opened(&self) -> bool {
         let is_open = |outcome: &CodeOutcome| {
@@ -117,7 +122,7 @@ impl<'a> Brought<'a> {
                 CodeResult::Redeemed { .. } | CodeResult::AlreadyHave | CodeResult::AlreadyUsedByYou
             )
         };
-        matches!(self.invite, Some(Ok(_))) || self.by_address.is_some() || self.codes.iter().any(is_open)
+        self.is_invited() || self.codes.iter().any(is_open)
     }
 
     /// Why nothing of it opens anything, for the learner who has no other access.

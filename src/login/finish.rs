@@ -26,7 +26,7 @@ use crate::{
     fault::Fault,
     http::notice::Notice,
     ids::LearnerId,
-    learners::{self, Standing},
+    learners::{self, Provision, Standing},
 };
 
 /// Another sign-in of the same person may win a race; more rounds than this is no race.
@@ -179,6 +179,8 @@ async fn write(
     let Some((learner, epoch)) = provision(app, &mut tx, identity, course, &scene, &plan).await? else {
         return Ok(Written::Again);
     };
+    // Only the invite lets this connection make a learner: one that is not accepted makes none.
+    let needs_invite = matches!(plan.provision, Some(Provision::Create { .. })) && !course.connection.jit.create;
     let mut brought = Brought::new(course, &scene.client, learner);
     if plan.refusal.is_none() {
         brought.invite(app, &mut tx).await?;
@@ -191,6 +193,7 @@ async fn write(
     }
     let reason = match plan.refusal {
         Some(reason) => Some(reason),
+        None if needs_invite && !brought.is_invited() => return Ok(Written::OpensNothing(brought.why_not())),
         None if brought.opened() && sees_something(&mut tx, &scene, course, learner).await? => None,
         None if scene.bringing().yields && !sees_something(&mut tx, &scene, course, learner).await? => {
             return Ok(Written::OpensNothing(brought.why_not()));

@@ -7,9 +7,11 @@ use utoipa::ToSchema;
 use crate::{
     admin::{Invalid, present},
     claims::Role,
+    clients::is_sane_date,
 };
 
 const MAX_DAYS: i32 = 36_500;
+const FAR: &str = "a time lies between the years 1970 and 9999";
 /// Grants that one request may make.
 pub(super) const MAX_GRANTS: usize = 100;
 
@@ -55,6 +57,9 @@ impl NewAccess {
         if self.access_days.is_some_and(|days| !(1..=MAX_DAYS).contains(&days)) {
             invalid.push("api.invalid", format!("{pointer}/access_days"), "1 to 36500 days");
         }
+        if self.starts_at.is_some_and(|start| !is_sane_date(start)) {
+            invalid.push("api.invalid", format!("{pointer}/starts_at"), FAR);
+        }
         check_end(
             self.ends_at,
             &format!("{pointer}/ends_at"),
@@ -71,6 +76,9 @@ impl AccessChange {
 }
 
 fn check_end(end: Option<DateTime<Utc>>, pointer: &str, after: DateTime<Utc>, invalid: &mut Invalid) {
+    if end.is_some_and(|end| !is_sane_date(end)) {
+        return invalid.push("api.invalid", pointer, FAR);
+    }
     if end.is_some_and(|end| end <= after) {
         invalid.push(
             "api.invalid",

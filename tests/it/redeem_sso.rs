@@ -215,6 +215,26 @@ async fn an_invite_of_somebody_else_opens_nothing_and_stays_open() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_invite_of_somebody_else_makes_no_learner_whatever_comes_along_with_it() {
+    // With a code that would open something, and with a mapping that grants.
+    for mapping in [json!({}), json!({ "fallback": { "sublicenses": ["main"] } })] {
+        let scene = scene(json!({ "jit": { "create": false } }), mapping).await;
+        Code::registration("SPRING-2027", &["main"]).make(&scene.app, "acme").await;
+        let (id, token) = invite(&scene, "somebody@acme.example").await;
+        let browser = scene.app.browser();
+        browser.open(scene.app.url("/acme/redeem")).await;
+        let origin = scene.app.origin().to_owned();
+        let fields = [("invite", token.as_str()), ("codes", "SPRING-2027")];
+        let start = browser.post_from(&origin, scene.start_url(), &fields).await.expect(303);
+        let form = scene.idp.sign_in(start.location().as_str(), "nora").await.unwrap();
+        scene.post_back(&browser, &form).await.expect(403);
+        assert_eq!(scene.last_attempt().await["code"], "login.invite.other_address");
+        assert_eq!((scene.learners().await, redemptions(&scene.app.db).await), (0, 0));
+        assert!(["pending", "sent"].contains(&status(&scene, &id).await.as_str()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_returning_sign_in_uses_up_the_open_invite_of_its_address_once() {
     let scene = scene(json!({}), json!({ "fallback": { "sublicenses": ["main"] } })).await;
     scene.sign_in(&scene.app.browser(), "nora").await.expect(303);

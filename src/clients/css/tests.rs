@@ -106,6 +106,7 @@ fn no_way_out_is_open() {
         ".hero { letter-spacing: -1em }",
         ".hero { box-shadow: 0 0 0 100vmax #000 }",
         ".hero { box-shadow: 0 0 0 2000px #000 }",
+        ".hero { box-shadow: 0 40px 0 8px #fff }",
         ".hero { color: var(--x); background: #000 }",
         ".hero { --surface: #000 }",
         ".hero { gap: 1px !important }",

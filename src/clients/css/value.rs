@@ -263,10 +263,11 @@ pub fn shadow(input: &mut Parser<'_>) -> Parsed<String> {
         if input.try_parse(|input| keyword(input, &["inset"])).is_ok() {
             parts.push("inset".to_owned());
         }
-        let near = Bounds { least: -40.0, most: 40.0 };
+        // What a shadow could lay over its neighbours stays below the height of a line of text.
+        let near = Bounds { least: -12.0, most: 12.0 };
         parts.push(length(input, near)?);
         parts.push(length(input, near)?);
-        for bounds in [up_to(80.0), Bounds { least: -8.0, most: 8.0 }] {
+        for bounds in [up_to(40.0), Bounds { least: -12.0, most: 0.0 }] {
             match input.try_parse(|input| is_length_next(input)) {
                 Ok(true) => parts.push(length(input, bounds)?),
                 _ => break,

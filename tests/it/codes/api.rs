@@ -48,6 +48,8 @@ async fn what_does_not_hold_is_refused_with_a_pointer() {
         (json!({ "code": "Dash-Board" }), "codes.reserved", "/code"),
         (json!({ "max_redemptions": 0 }), "api.invalid", "/max_redemptions"),
         (json!({ "access_days": 0 }), "api.invalid", "/access_days"),
+        (json!({ "access_ends_at": "+200000-01-01T00:00:00Z" }), "api.invalid", "/access_ends_at"),
+        (json!({ "expires_at": "+10000-01-01T00:00:00Z" }), "api.invalid", "/expires_at"),
         (json!({ "access_days": 3, "access_ends_at": "2030-01-01T00:00:00Z" }), "codes.access_both", "/access_ends_at"),
         (
             json!({ "starts_at": "2030-01-02T00:00:00Z", "expires_at": "2030-01-01T00:00:00Z" }),
