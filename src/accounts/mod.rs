@@ -3,14 +3,14 @@
 //! | step | where |
 //! |---|---|
 //! | a password is judged, hashed, verified | `passwords.rs`, on a bounded queue |
-//! | signs up, unproved: a provisional learner and a mail | `sign_up.rs`: [`sign_up_provisional`] |
+//! | signs up, unproved: a provisional learner and a mail | `sign_up.rs`: [`sign_up_provisional`]; the same form sent twice: `again.rs` |
 //! | an account whose address is proved already becomes a learner | `join.rs`: [`create_proved`], [`join`] |
 //! | signs in; guessing is slowed | `sign_in.rs`, `throttle.rs` |
 //! | a link is mailed, and is good once | `proofs.rs` |
 //! | opens it: the address is proved, the provisional learner merged | `confirm.rs`, `prove.rs`, `merge.rs` |
 //! | forgot the password, sets a new one | `reset.rs` |
 //! | changes password or address | `change.rs` |
-//! | what nobody claimed is removed | `clean.rs` |
+//! | what nobody claimed is removed; a learner leaves a client | `clean.rs`, `store_leave.rs` |
 //! | what the learner sees | `pages/` |
 //!
 //! Invariants
@@ -19,15 +19,16 @@
 //!   What comes after needs a new password, or the sign-in of the account that the address has.
 //! - Whoever asks is answered the same, in bytes, status and time, whether or not an address is known.
 //! - A link is good once, until it expires, in the client that mailed it; opening it changes nothing.
-//! - A client that forbids passwords is answered so at every door, and sessions that began with one are dead.
+//! - A client that forbids passwords is answered so at every door, and sessions that began with one are dead: whoever
+//!   requires single sign-on means it at once.
 //!
 //! Passkeys will be another credential of `accounts`, beside its password; nothing here takes a password for granted
 //! in an account's row.
 
+mod again;
 mod change;
 mod clean;
 mod confirm;
-mod again;
 mod join;
 mod merge;
 mod model;
