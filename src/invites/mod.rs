@@ -17,7 +17,7 @@
 //! | the secret of a link | `link.rs` |
 //! | reminders and ends, by jobs | [`remind_due`], [`expire_due`] |
 //! | what became of a mail | [`mail_heard`] |
-//! | what the link shows, and to whom | `pages.rs`, `page.rs`, from what `meet.rs` reads |
+//! | what the link shows, and to whom | `pages/`, from what `meet.rs` reads |
 //! | accepting there, with a password or in a session | `enter.rs` |
 //! | accepting, within somebody's transaction | [`accept_within`], [`consume_by_address`] |
 //!
@@ -38,7 +38,6 @@ mod judge;
 mod link;
 mod meet;
 mod model;
-mod page;
 pub mod pages;
 mod revoke_many;
 mod send;

@@ -1,5 +1,7 @@
 //! What the link in an invite's mail shows, and accepting there. Opening it changes nothing.
 
+mod show;
+
 use std::sync::Arc;
 
 use axum::{
@@ -13,12 +15,12 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use self::show::{Look, Way, Wrong, answer_of, gone, show};
 use super::{
     accept::NotAccepted,
     enter::{self, NotEntered, Typed},
     link::Link,
     meet::{self, Doors, Met, Visitor},
-    page::{Look, Way, Wrong, answer_of, gone, show},
     store_accept::Offered,
 };
 use crate::{

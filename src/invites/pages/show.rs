@@ -4,7 +4,11 @@ use askama::Template;
 use axum::{http::StatusCode, response::Response};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{accept::NotAccepted, enter::NotEntered, store_accept::Offered};
+use super::super::{
+    accept::{self, NotAccepted},
+    enter::NotEntered,
+    store_accept::Offered,
+};
 use crate::{
     accounts::{Weak, clean_name},
     app::App,
@@ -150,7 +154,7 @@ pub(super) fn show(
     let client = look.client;
     let invited = offered.map(|offered| match way.shows_address() {
         true => offered.email.clone(),
-        false => super::accept::mask(&offered.email),
+        false => accept::mask(&offered.email),
     });
     let typed = wrong.names.as_ref();
     // Somebody else who is signed in reads nobody's name or address.
