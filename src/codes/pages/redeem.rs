@@ -76,13 +76,13 @@ impl Read {
     }
 }
 
-fn read(typed: &str) -> Result<Read, Show> {
+fn read(typed: &str) -> Result<Read, Box<Show>> {
     let shown: String = typed.chars().take(SHOWN).collect();
     let trouble = |trouble: &text::Trouble| Some((trouble.title.to_owned(), trouble.next.to_owned()));
     match Typed::read(typed) {
         Typed::Some { codes, malformed } => Ok(Read { typed: shown, codes, malformed }),
-        Typed::Empty => Err(Show { trouble: trouble(&text::EMPTY), ..Show::default() }),
-        Typed::TooMany => Err(Show { typed: shown, trouble: trouble(&text::TOO_MANY), ..Show::default() }),
+        Typed::Empty => Err(Show { trouble: trouble(&text::EMPTY), ..Show::default() }.into()),
+        Typed::TooMany => Err(Show { typed: shown, trouble: trouble(&text::TOO_MANY), ..Show::default() }.into()),
     }
 }
 
@@ -106,7 +106,7 @@ pub(super) async fn show(
     };
     let read = match read(&kept.typed) {
         Ok(read) => read,
-        Err(trouble) => return Ok(page::show(&app, &visit, StatusCode::OK, trouble).await?),
+        Err(trouble) => return Ok(page::show(&app, &visit, StatusCode::OK, *trouble).await?),
     };
     let looked = match kept.is_counted {
         true => look_again(&app, &visit.client, &read.codes, visit.asker(), visit.now).await,
@@ -141,7 +141,7 @@ pub(super) async fn redeem(
     };
     let read = match read(&sent.codes) {
         Ok(read) => read,
-        Err(trouble) => return Ok(page::show(&app, &visit, StatusCode::UNPROCESSABLE_ENTITY, trouble).await?),
+        Err(trouble) => return Ok(page::show(&app, &visit, StatusCode::UNPROCESSABLE_ENTITY, *trouble).await?),
     };
     match &visit.person {
         Some(person) => {
