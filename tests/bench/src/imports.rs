@@ -106,7 +106,8 @@ async fn one(
     let before = gateway.memory_mb()?;
     let mut peak = before;
     let started = Instant::now();
-    let upload = caller.send(&format!("/{slug}/imports"), "text/csv", file(options.import_rows));
+    let target = format!("/{slug}/imports");
+    let upload = caller.send(&target, "text/csv", file(options.import_rows));
     let made = watched(gateway, &mut peak, upload).await?;
     series.upload.push(started.elapsed().as_secs_f64());
     let path = format!("/{slug}/imports/{}", made["id"].as_str().context("an id")?);
