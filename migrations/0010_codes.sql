@@ -17,6 +17,7 @@ create table code_offers (
     length          integer     not null default 12,
     codes_total     integer     not null default 0,
     codes_revoked   integer     not null default 0,
+    rest_revoked_at timestamptz,
     version         bigint      not null default 1,
     created_at      timestamptz not null,
     updated_at      timestamptz not null,
@@ -33,6 +34,7 @@ create table code_offers (
 comment on table code_offers is 'A row is what a registration code, or a batch of redemption codes, offers and under which terms.';
 comment on column code_offers.version is 'Grows with every change of the terms; a redemption that read other terms starts again.';
 comment on column code_offers.times_redeemed is 'Redemptions that stand; of a batch, its codes that are redeemed.';
+comment on column code_offers.rest_revoked_at is 'When every unused code of the batch was revoked: a use that is given back later leaves its code revoked, too.';
 create index code_offers_by_kind on code_offers (client_id, kind, id);
 
 create table code_offer_sublicenses (

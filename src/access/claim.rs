@@ -35,7 +35,6 @@ pub async fn claim(
     }
     end::move_grants(conn, entropy, client, record.id, learner, by, now).await?;
     store::fill_in(conn, client, record.id, learner, now).await?;
-    store::move_blocks(conn, client, record.id, learner).await?;
     audit::hand_over_values(conn, client, record.id, Some(learner)).await?;
     learners::store_local::remove(conn, client, record.id).await?;
     let facts = json!({ "learner": learner, "from": record.id });

@@ -9,6 +9,7 @@ use super::{
     held::Held,
     ledger::Ledger,
     offer::{By, Ending},
+    store_claim,
 };
 use crate::{
     entropy::Entropy,
@@ -32,7 +33,7 @@ pub async fn end(
 }
 
 /// Gives one learner what another has, and ends it there: two records of one person become one. A sublicense from which
-/// an admin removed the receiving learner stays closed.
+/// an admin removed either record takes in nothing of the other.
 pub async fn move_grants(
     conn: &mut PgConnection,
     entropy: &Entropy,
@@ -42,6 +43,7 @@ pub async fn move_grants(
     by: &By,
     now: DateTime<Utc>,
 ) -> Result<(), Fault> {
+    store_claim::move_blocks(conn, client, from, to).await?;
     let mut ledger = Ledger::open_held(conn, client, &[from, to], now).await?;
     let held: Vec<Held> = ledger.held_by(from).to_vec();
     ledger.end(&Ending { learner: from, sublicense: None, source: None, reason: "merged", by: by.clone() });

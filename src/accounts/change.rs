@@ -120,7 +120,10 @@ pub async fn ask_password(
     if passwords::verify(app, vec![hash], password).await?.is_none() {
         return Err(ChangeError::Wrong);
     }
-    admitted.went_well(app, email, now).await?;
+    match own.means {
+        Means::Account(_) => admitted.went_well(app, email, now).await.map(drop)?,
+        Means::Provisional | Means::SsoOnly => admitted.was_unproved(app).await?,
+    }
     Ok(())
 }
 
@@ -160,7 +163,8 @@ async fn begin_anew(
 /// provisional learner, whose address was never proved, the new one takes its place at once.
 pub async fn ask_change(app: &App, visit: &Visit<'_>, own: &Own, email: &EmailAddress) -> Result<(), ChangeError> {
     let Visit { client, now, .. } = *visit;
-    let may_mail = reset::may_mail(app, email).await?;
+    let kind = if own.means == Means::Provisional { Kind::Confirm } else { Kind::Change };
+    let may_mail = reset::may_mail(app, email, kind).await?;
     let mut tx = app.begin().await?;
     let occasion = occasion(app, visit, own.learner);
     let (kind, mail, account) = match own.means {
@@ -196,7 +200,7 @@ pub async fn ask_change(app: &App, visit: &Visit<'_>, own: &Own, email: &EmailAd
 pub async fn send_again(app: &App, visit: &Visit<'_>, own: &Own) -> Result<(), ChangeError> {
     let Visit { client, now, .. } = *visit;
     let email = own.email.as_ref().filter(|_| own.means == Means::Provisional).ok_or(ChangeError::NotOwn)?;
-    if !reset::may_mail(app, email).await? {
+    if !reset::may_mail(app, email, Kind::Confirm).await? {
         return Ok(());
     }
     let mut tx = app.begin().await?;

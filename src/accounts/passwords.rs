@@ -20,6 +20,9 @@ pub const LEAST_LENGTH: usize = 10;
 pub const MOST_LENGTH: usize = 128;
 /// "Safely unguessable: moderate protection from offline slow-hash scenario", in the words of zxcvbn.
 const LEAST_SCORE: Score = Score::Three;
+/// How much is judged at once: what it costs grows faster than the length, by far where many letters could stand for
+/// others, and whoever signs up chooses the password.
+const JUDGED: usize = 24;
 
 /// A password's argon2id hash in the PHC form. Never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -116,7 +119,13 @@ pub fn judge(password: &SecretString, hints: &[String]) -> Result<(), Weak> {
                 return Err(Weak::Guessable);
             }
             let hints: Vec<&str> = hints.iter().map(String::as_str).collect();
-            if zxcvbn::zxcvbn(&password, &hints).score() < LEAST_SCORE { Err(Weak::Guessable) } else { Ok(()) }
+            let is_good = |part: &str| zxcvbn::zxcvbn(part, &hints).score() >= LEAST_SCORE;
+            // A password is at least as good as its beginning, or its end.
+            let letters: Vec<char> = password.chars().collect();
+            let begin: Zeroizing<String> = Zeroizing::new(letters.iter().take(JUDGED).collect());
+            let end: Zeroizing<String> =
+                Zeroizing::new(letters.iter().skip(letters.len().saturating_sub(JUDGED)).collect());
+            if is_good(&begin) || (letters.len() > JUDGED && is_good(&end)) { Ok(()) } else { Err(Weak::Guessable) }
         }
     }
 }
@@ -220,6 +229,15 @@ mod tests {
             Ok(()),
             "nothing near the limit is cut off or refused"
         );
+    }
+
+    #[test]
+    fn a_long_password_that_could_be_read_in_a_thousand_ways_is_judged_at_once() {
+        let leet: String = "4@8({[<369&#!1/|0$5+7%2xz".repeat(6).chars().take(MOST_LENGTH).collect();
+        assert_eq!(judge_plain(&leet), Ok(()));
+        let common = "password".repeat(MOST_LENGTH / 8);
+        assert_eq!(judge_plain(&common), Err(Weak::Guessable));
+        assert_eq!(judge_plain(&format!("{}{}", "a".repeat(30), "b".repeat(30))), Err(Weak::Guessable));
     }
 
     #[test]

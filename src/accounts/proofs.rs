@@ -100,7 +100,8 @@ pub(super) struct Letter<'a> {
     pub locale: Option<&'a str>,
 }
 
-/// Mails a link. False where the address had its share of this client's links for a day: nothing is mailed then.
+/// Mails a link. False where the address had its share of this client's links of the kind for a day: nothing is mailed
+/// then. Each kind has a share of its own, so that who signs up with somebody's address does not use up their resets.
 pub(super) async fn mail_link(
     conn: &mut PgConnection,
     app: &App,
@@ -109,7 +110,7 @@ pub(super) async fn mail_link(
     now: DateTime<Utc>,
 ) -> Result<bool, Fault> {
     let settings = &app.settings.accounts;
-    let sent = store::count_since(conn, client.id, letter.email.key(), now - Duration::days(1)).await?;
+    let sent = store::count_since(conn, client.id, (letter.kind, letter.email.key()), now - Duration::days(1)).await?;
     if sent >= i64::from(settings.mails_per_day) {
         return Ok(false);
     }

@@ -23,6 +23,9 @@ use crate::{
     sessions,
 };
 
+/// Two links of one account opened at once: the one that gives way is tried anew.
+const ROUNDS: usize = 3;
+
 /// Mails a link, where the address has one to get: the link of its account where that has a learner here or waits for a
 /// proof, else the one that confirms a provisional learner. The caller is answered the same in every case.
 pub async fn ask(
@@ -32,9 +35,6 @@ pub async fn ask(
     reference: &str,
     now: DateTime<Utc>,
 ) -> Result<(), Fault> {
-    if !may_mail(app, email).await? {
-        return Ok(());
-    }
     let mut tx = app.begin().await?;
     let account = store::account_by_email(&mut tx, client.id, email.key()).await?;
     let provisional = store::provisional_by_email(&mut tx, client.id, email.key()).await?;
@@ -45,6 +45,10 @@ pub async fn ask(
         Some(_) => (Kind::Reset, MailKind::PasswordReset),
         None => (Kind::Confirm, MailKind::ConfirmEmail),
     };
+    // Only what is mailed counts: asking where the address is unknown takes nothing from where it is known.
+    if !may_mail(app, email, kind).await? {
+        return Ok(());
+    }
     let account = account.map(|account| account.id);
     let learner = learners::store_local::find(&mut tx, client.id, door.learner).await?;
     let profile = learner.map(|learner| learner.profile).unwrap_or_default();
@@ -66,9 +70,10 @@ pub async fn ask(
     app.commit(tx).await
 }
 
-/// Whether an address may get one more mail because somebody asked, by whichever client's form.
-pub(super) async fn may_mail(app: &App, email: &EmailAddress) -> Result<bool, Fault> {
-    let key = Key::global("mails-to", throttle::hidden(app, email));
+/// Whether an address may get one more mail of a kind because somebody asked, by whichever client's form. Each kind has
+/// its own share: who signs up with an address does not keep its owner from a new password.
+pub(super) async fn may_mail(app: &App, email: &EmailAddress, kind: Kind) -> Result<bool, Fault> {
+    let key = Key::global("mails-to", format!("{}:{}", kind.as_str(), throttle::hidden(app, email)));
     Ok(app.cache.allow(&key, app.settings.accounts.mails_per_address).await? == Allowance::Allowed)
 }
 
@@ -116,6 +121,24 @@ impl From<sqlx::Error> for ResetError {
 /// Sets the password, once; ends every session of every learner of the account, kills its open links, and says so by
 /// mail.
 pub async fn reset(
+    app: &App,
+    client: &ClientFacts,
+    token: &str,
+    password: &PasswordHash,
+    reference: &str,
+    now: DateTime<Utc>,
+) -> Result<(), ResetError> {
+    let mut round = 1;
+    loop {
+        match reset_once(app, client, token, password, reference, now).await {
+            // Two links of one account at once wait for each other.
+            Err(ResetError::Fault(fault)) if fault.is_conflict() && round < ROUNDS => round += 1,
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn reset_once(
     app: &App,
     client: &ClientFacts,
     token: &str,

@@ -69,8 +69,9 @@ impl From<CheckError> for SignInError {
 pub struct SignedIn {
     pub learner: LearnerId,
     pub session: SessionToken,
-    /// The mark by which the browser is known next time, for the cookie [`throttle::KNOWN_BROWSER`].
-    pub mark: String,
+    /// The mark by which the browser is known next time, for the cookie [`throttle::KNOWN_BROWSER`]; none before the
+    /// address is proved.
+    pub mark: Option<String>,
 }
 
 /// Who signs in, from where.
@@ -96,8 +97,13 @@ pub async fn sign_in(
         let account = store::account_by_email(&mut conn, client.id, attempt.email.key()).await?;
         (account, store::provisional_by_email(&mut conn, client.id, attempt.email.key()).await?)
     };
-    let found = match who(app, account.as_ref(), &provisional, attempt.password).await? {
-        Found::Learner(door) => Some(door),
+    let who = who(app, account.as_ref(), &provisional, attempt.password).await?;
+    let is_owner = match who {
+        Found::Learner(_) | Found::Provisional { .. } => true,
+        Found::Unproved(_) | Found::Nobody => false,
+    };
+    let found = match who {
+        Found::Learner(door) | Found::Unproved(door) => Some(door),
         Found::Provisional { account, learner } => adopt(app, client, attempt, account, learner, now).await?,
         Found::Nobody => None,
     };
@@ -106,7 +112,12 @@ pub async fn sign_in(
         tell_refused(app, client.id, attempt.reference, known, "sign_in.password.wrong", now).await?;
         return Err(SignInError::Wrong);
     };
-    let mark = admitted.went_well(app, attempt.email, now).await?;
+    let mark = if is_owner {
+        Some(admitted.went_well(app, attempt.email, now).await?)
+    } else {
+        admitted.was_unproved(app).await?;
+        None
+    };
     if !door.is_active {
         tell_refused(app, client.id, attempt.reference, Some(door), "login.learner.suspended", now).await?;
         return Err(SignInError::Suspended);
@@ -133,6 +144,8 @@ pub async fn sign_in(
 /// Whom a password fits.
 enum Found {
     Learner(Door),
+    /// A provisional learner, by the password of their own.
+    Unproved(Door),
     /// The account, which has no learner here, only a provisional one of its address.
     Provisional {
         account: AccountId,
@@ -175,7 +188,7 @@ async fn who(
             (Some(account), Some(newest)) => Found::Provisional { account: account.id, learner: newest.door.learner },
             _ => Found::Nobody,
         },
-        Some(at) => provisional.get(at - 1).map_or(Found::Nobody, |one| Found::Learner(one.door)),
+        Some(at) => provisional.get(at - 1).map_or(Found::Nobody, |one| Found::Unproved(one.door)),
     })
 }
 

@@ -38,14 +38,15 @@ pub(super) async fn insert(
 pub(super) async fn count_since(
     conn: &mut PgConnection,
     client: ClientId,
-    email_key: &str,
+    (kind, email_key): (Kind, &str),
     since: DateTime<Utc>,
 ) -> Result<i64, Fault> {
     let count = sqlx::query_scalar!(
-        r#"select count(*) as "count!" from email_proofs where client_id = $1 and email_key = $2 and created_at > $3"#,
+        r#"select count(*) as "count!" from email_proofs where client_id = $1 and email_key = $2 and created_at > $3 and kind = $4"#,
         client.uuid(),
         email_key,
         since,
+        kind.as_str(),
     )
     .fetch_one(conn)
     .await?;

@@ -120,7 +120,16 @@ pub(super) async fn begin(
 }
 
 impl Try {
-    /// The password was right: forgets the failures before it, and hands the browser its mark.
+    /// The password was right, of somebody who has not proved the address: anybody may sign up with it, so that this
+    /// forgives nothing but itself, and makes no browser known.
+    pub async fn was_unproved(self, app: &App) -> Result<(), Fault> {
+        for counted in std::iter::once(self.own).chain(self.from) {
+            app.cache.take_back_try(&counted).await?;
+        }
+        Ok(())
+    }
+
+    /// The password of the address's owner was right: forgets the failures before it, and hands the browser its mark.
     pub async fn went_well(self, app: &App, email: &EmailAddress, now: DateTime<Utc>) -> Result<String, Fault> {
         app.cache.remove(&[self.own]).await?;
         if let Some(from) = self.from {

@@ -50,7 +50,7 @@ pub async fn give_back_on_merge(
         }
     }
     ledger.write(conn, entropy).await?;
-    store::undo(conn, client, &spare, "merged", now).await?;
+    store::undo(conn, client, &spare, ("merged", false), now).await?;
     store::give(conn, client, &kept, to).await?;
     store::move_waiting(conn, client, from, to).await?;
     let facts = |redemption: &Redemption| json!({ "code": redemption.kind.show(redemption.code), "learner": from, "merged_into": to });

@@ -55,9 +55,7 @@ pub async fn revoke_rest(
         revoked += count;
         after = last;
     }
-    if revoked > 0 {
-        undo::add_revoked(conn, client, batch, i32::try_from(revoked).unwrap_or(i32::MAX), author.now).await?;
-    }
+    undo::add_revoked(conn, client, batch, i32::try_from(revoked).unwrap_or(i32::MAX), author.now).await?;
     let facts = json!({ "codes": revoked });
     author.record(conn, client, "redemption_batch.revoked", batch.to_string(), facts.clone(), None).await?;
     let facts = json!({ "batch": batch, "codes": revoked });
@@ -110,7 +108,7 @@ async fn take_back(
     let source = Some((redemption.kind.source(), redemption.kind.show(redemption.code)));
     ledger.end(&Ending { learner, sublicense: None, source, reason: "restored", by });
     ledger.write(conn, author.entropy).await?;
-    undo::undo(conn, client, &[redemption], "restored", author.now).await?;
+    undo::undo(conn, client, &[redemption], ("restored", true), author.now).await?;
     tell(conn, author, client, "code.restored", code, Some(learner)).await?;
     Ok(())
 }

@@ -60,12 +60,13 @@ pub(super) async fn of_code(
     }))
 }
 
-/// Takes redemptions back: they stay as history, their codes are free again, and their offers count less.
+/// Takes redemptions back: they stay as history, their codes are free again, and their offers count less. A code of a
+/// batch whose rest was revoked is free only where an admin says so: `by_admin`.
 pub(super) async fn undo(
     conn: &mut PgConnection,
     client: ClientId,
     redemptions: &[Redemption],
-    why: &str,
+    (why, by_admin): (&str, bool),
     now: DateTime<Utc>,
 ) -> Result<(), Fault> {
     if redemptions.is_empty() {
@@ -94,10 +95,19 @@ pub(super) async fn undo(
     .execute(&mut *conn)
     .await?;
     sqlx::query!(
-        "update codes set state = 'unused', learner_id = null, redeemed_at = null
-         where client_id = $1 and id = any($2) and state = 'redeemed'",
+        "with freed as (
+            update codes c set learner_id = null, redeemed_at = null,
+                   state = case when $3 or o.rest_revoked_at is null then 'unused' else 'revoked' end
+            from code_offers o
+            where c.client_id = $1 and c.id = any($2) and c.state = 'redeemed' and o.client_id = c.client_id and o.id = c.offer_id
+            returning c.offer_id, c.state
+         )
+         update code_offers o set codes_revoked = o.codes_revoked + t.count
+         from (select offer_id, count(*)::int as count from freed where state = 'revoked' group by 1) t
+         where o.client_id = $1 and o.id = t.offer_id",
         client.uuid(),
         &codes,
+        by_admin,
     )
     .execute(conn)
     .await?;
@@ -213,7 +223,8 @@ pub(super) async fn add_revoked(
     now: DateTime<Utc>,
 ) -> Result<(), Fault> {
     sqlx::query!(
-        "update code_offers set codes_revoked = codes_revoked + $3, updated_at = $4 where client_id = $1 and id = $2",
+        "update code_offers set codes_revoked = codes_revoked + $3, rest_revoked_at = $4, updated_at = $4
+         where client_id = $1 and id = $2",
         client.uuid(),
         batch.uuid(),
         count,

@@ -87,8 +87,9 @@ impl Problem {
 
 impl From<Fault> for Problem {
     fn from(fault: Fault) -> Self {
-        if fault.is_passing() {
-            tracing::warn!(error = %fault, "a dependency is away");
+        // A transaction that PostgreSQL let give way to another has done nothing, and may go through when tried again.
+        if fault.is_passing() || fault.is_conflict() {
+            tracing::warn!(error = %fault, "a request found no way through for now");
             return Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "unavailable",

@@ -152,7 +152,7 @@ async fn submit(
     match sign_in(&app, &client, &attempt, now).await {
         Ok(signed_in) => {
             let home = return_to.unwrap_or_else(|| format!("/{}/dashboard", client.slug));
-            Ok(let_in(&app, &client, &signed_in.session, Some(&signed_in.mark), &home))
+            Ok(let_in(&app, &client, &signed_in.session, signed_in.mark.as_deref(), &home))
         }
         Err(SignInError::Wrong) => Ok(again(StatusCode::UNPROCESSABLE_ENTITY, Trouble::Wrong)),
         Err(SignInError::Wait(wait)) => {
