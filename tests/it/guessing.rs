@@ -71,7 +71,7 @@ async fn wrong_codes_are_slowed_and_genuine_ones_cost_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn guesses_sent_at_once_are_not_looked_at_faster_than_one_after_the_other() {
     let app = app().await;
-    let tries = (0..200).map(|_| guessing::admit(&*app, from("192.0.2.1"), 1));
+    let tries = (0..200).map(|_| guessing::admit(&app, from("192.0.2.1"), 1));
     let admitted = futures_util::future::join_all(tries).await.into_iter().filter(Result::is_ok).count();
     assert_eq!(admitted, 10);
 }

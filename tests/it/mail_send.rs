@@ -222,7 +222,7 @@ async fn over_tls(tls: Tls, offered: Tls, login: &str, trusts: bool) -> (Post, u
 #[tokio::test(flavor = "multi_thread")]
 async fn mail_goes_over_tls_with_a_login_or_not_at_all() {
     let right = "usher:pass%20word+1@";
-    for tls in [Tls::StartTls, Tls::FromTheStart] {
+    for tls in [Tls::Upgraded, Tls::FromTheStart] {
         let (post, id) = over_tls(tls, tls, right, true).await;
         assert_eq!(post.fate(id).await, fate("sent", None), "{tls:?}");
         let (post, id) = over_tls(tls, tls, "usher:wrong@", true).await;
@@ -230,10 +230,10 @@ async fn mail_goes_over_tls_with_a_login_or_not_at_all() {
         let (post, id) = over_tls(tls, tls, right, false).await;
         assert_eq!((post.fate(id).await.0.as_str(), post.smtp.mails().len()), ("queued", 0), "{tls:?}: nobody vouches");
     }
-    let (post, id) = over_tls(Tls::StartTls, Tls::None, right, true).await;
+    let (post, id) = over_tls(Tls::Upgraded, Tls::None, right, true).await;
     assert_eq!(post.fate(id).await, fate("queued", Some("smtp.not_offered")));
     assert_eq!(post.smtp.mails().len(), 0, "nothing goes out in the clear");
-    let (post, id) = over_tls(Tls::StartTls, Tls::StartTls, "", true).await;
+    let (post, id) = over_tls(Tls::Upgraded, Tls::Upgraded, "", true).await;
     assert_eq!(post.fate(id).await, fate("queued", Some("smtp.530.5.7.0")), "a login is wanted");
 }
 

@@ -45,7 +45,8 @@ pub enum Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tls {
     None,
-    StartTls,
+    /// After STARTTLS.
+    Upgraded,
     FromTheStart,
 }
 
@@ -186,7 +187,7 @@ impl Smtp {
     pub fn url(&self, login: &str) -> String {
         let scheme = match self.shared.tls {
             Tls::None => "smtp+plain",
-            Tls::StartTls => "smtp",
+            Tls::Upgraded => "smtp",
             Tls::FromTheStart => "smtps",
         };
         format!("{scheme}://{login}localhost:{}", self.address.port())
@@ -262,7 +263,7 @@ impl Shared {
             match verb.to_ascii_uppercase().as_str() {
                 "EHLO" => {
                     wire.say("250-smtp.test")?;
-                    if self.tls == Tls::StartTls && matches!(wire, Wire::Plain(_)) {
+                    if self.tls == Tls::Upgraded && matches!(wire, Wire::Plain(_)) {
                         wire.say("250-STARTTLS")?;
                     }
                     if self.login.is_some() {
