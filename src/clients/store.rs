@@ -298,7 +298,8 @@ pub(super) async fn withdraw_trust(
     Ok(outcome.rows_affected())
 }
 
-/// Begins to count seats under a limit that was not there before: a counter of old has missed what was granted since.
+/// Counts seats anew where a limit or an end has changed: a counter of old may have missed what was granted since.
+/// Nothing is counted where no limit is set.
 pub(super) async fn count_seats_afresh(
     conn: &mut PgConnection,
     client: ClientId,
@@ -312,6 +313,8 @@ pub(super) async fn count_seats_afresh(
          from access_grants g join sublicenses s on s.client_id = g.client_id and s.id = g.sublicense_id
          where g.client_id = $1 and ($2::uuid is null or g.sublicense_id = $2)
            and (g.ends_at is null or g.ends_at > $3) and (s.ends_at is null or s.ends_at > $3)
+         having case when $2::uuid is null then exists (select from clients where id = $1 and seat_limit is not null)
+                     else exists (select from sublicenses where client_id = $1 and id = $2 and seat_limit is not null) end
          on conflict (client_id, scope_id) do update
          set used = excluded.used, reserved = excluded.reserved, counted_at = excluded.counted_at",
         client.uuid(),

@@ -98,7 +98,9 @@ pub async fn update_sublicense(
         sublicenses::clear_default(conn, client).await?;
     }
     sublicenses::update(conn, client, &after).await?;
-    if before.seat_limit.is_none() && after.seat_limit.is_some() {
+    // Either change made PostgreSQL forget both counters.
+    if before.seat_limit != after.seat_limit || before.ends_at != after.ends_at {
+        store::count_seats_afresh(conn, client, None, author.now).await?;
         store::count_seats_afresh(conn, client, Some(id), author.now).await?;
     }
     store::grow_version(conn, client, author.now).await?;

@@ -42,6 +42,20 @@ async fn a_provisional_learner_becomes_part_of_the_one_who_has_the_address() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_admins_block_goes_along_with_the_person() {
+    let scene = Scene::start().await;
+    let holder = scene.sso_learner("acme", ZOE).await;
+    let provisional = scene.sign_up("acme", ZOE, OLD).await;
+    scene.grant("acme", provisional, "main").await;
+    let blocks = |learner| format!("/api/v1/clients/acme/learners/{learner}/blocks");
+    assert_eq!(scene.operator.put(&format!("{}/main", blocks(provisional)), json!({})).await.status, 204);
+    scene.use_link(&scene.app.browser(), &scene.link(ZOE, "confirm_email").await, NEW).await.expect(303);
+    assert_eq!(scene.learners(ZOE).await, [(holder, true)]);
+    assert_eq!(scene.operator.get(&blocks(holder)).await.ok()["items"].as_array().unwrap().len(), 1);
+    assert_eq!(scene.count("select count(*) from access_grants where ends_at is null").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_sign_up_of_one_person_joins_the_first() {
     let scene = Scene::start().await;
     let first = scene.sign_up("acme", ZOE, OLD).await;

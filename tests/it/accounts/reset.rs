@@ -147,6 +147,42 @@ async fn links_to_one_address_are_few_a_day_at_one_client_and_at_all_together() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn asking_where_an_address_is_unknown_and_signing_up_with_it_take_nothing_from_its_owner() {
+    let scene = Scene::with(crate::support::App::with().settings(|raw| {
+        raw.accounts.mails_per_day = 2;
+        raw.accounts.mails_per_address = "2/24h".into();
+    }))
+    .await;
+    scene.account("acme", ZOE, OLD).await;
+    for _ in 0..3 {
+        scene.forgot("globex", ZOE).await.expect(200);
+        scene.sign_up("acme", ZOE, NEW).await;
+    }
+    assert_eq!(scene.kinds(ZOE).await, ["account_exists", "account_exists"]);
+    scene.forgot("acme", ZOE).await.expect(200);
+    assert_eq!(scene.kinds(ZOE).await.last().map(String::as_str), Some("password_reset"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_links_of_one_account_at_once_one_sets_the_password() {
+    let scene = Scene::start().await;
+    scene.account("acme", ZOE, OLD).await;
+    scene.forgot("acme", ZOE).await;
+    scene.forgot("acme", ZOE).await;
+    let links: Vec<String> = scene.mails(ZOE).await.into_iter().filter_map(|(_, link)| link).collect();
+    let uses = links.iter().flat_map(|link| [link, link]).map(|link| {
+        let scene = &scene;
+        async move {
+            let browser = scene.app.browser();
+            browser.post_from(scene.app.origin(), scene.app.url(link), &[("password", NEW)]).await.status.as_u16()
+        }
+    });
+    let mut answers = futures_util::future::join_all(uses).await;
+    answers.sort_unstable();
+    assert_eq!(answers, [200, 410, 410, 410]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_address_is_said_so() {
     let scene = Scene::start().await;
     let page = scene.forgot("acme", "zoe at acme").await.expect(422);

@@ -96,6 +96,19 @@ async fn a_browser_in_which_the_person_signed_in_before_is_counted_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_password_of_a_sign_up_forgives_no_guess_at_the_owner_and_makes_no_browser_known() {
+    let scene = Scene::start().await;
+    scene.account("acme", ZOE, OLD).await;
+    scene.sign_up("acme", ZOE, "a stranger picked these words").await;
+    guess(&scene, ZOE, 5).await;
+    let stranger = scene.signed_in("acme", ZOE, "a stranger picked these words").await;
+    assert!(stranger.cookie("usher_known").is_none());
+    guess(&scene, ZOE, 1).await;
+    scene.sign_in(&stranger, "acme", ZOE, NEW).await.expect(429);
+    scene.sign_in(&scene.app.browser(), "acme", ZOE, OLD).await.expect(429);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_mark_of_one_person_is_none_for_another_and_a_bent_one_is_none_at_all() {
     let scene = Scene::start().await;
     scene.account("acme", ZOE, OLD).await;

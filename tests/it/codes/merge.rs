@@ -41,6 +41,23 @@ async fn a_use_that_the_person_did_not_need_is_given_back_with_its_seat() {
 }
 
 #[tokio::test]
+async fn a_use_that_is_given_back_does_not_revive_a_code_of_a_revoked_batch() {
+    let scene = Scene::start().await;
+    let (batch, codes) = scene.batch(json!({ "count": 3 })).await;
+    let (spare, real) = (scene.learner("new@acme.example", false).await, scene.learner("ada@acme.example", true).await);
+    for (learner, code) in [(spare, &codes[0]), (real, &codes[1])] {
+        assert!(is_redeemed(&scene.redeem(learner, &[text(code)]).await[0]));
+    }
+    let path = format!("{BASE}/redemption-batches/{batch}");
+    assert_eq!(scene.operator.post(&format!("{path}/revoke"), json!({})).await.ok()["revoked"], 1);
+    merge(&scene, spare, real).await;
+    let other = scene.learner("bob@acme.example", true).await;
+    assert_eq!(scene.redeem(other, &[text(&codes[0])]).await[0], CodeResult::NotValid);
+    let shown = scene.operator.get(&path).await.ok();
+    assert_eq!((&shown["codes_redeemed"], &shown["codes_revoked"]), (&json!(1), &json!(2)));
+}
+
+#[tokio::test]
 async fn a_use_that_brings_something_moves_along() {
     let scene = Scene::start().await;
     scene.operator.patch(BASE, json!({ "seat_limit": 2 })).await.ok();
