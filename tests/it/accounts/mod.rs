@@ -179,6 +179,7 @@ impl Scene {
     /// Opens a link and posts its form with a password.
     pub async fn use_link(&self, browser: &Browser, link: &str, password: &str) -> Page {
         let page = browser.open(self.app.url(link)).await.expect(200);
+        self.tick();
         browser.submit(&page.form().fill("password", password)).await
     }
 

@@ -21,6 +21,7 @@ async fn a_new_password_is_set_by_mail_and_every_session_everywhere_ends() {
     let page = browser.open(scene.app.url(&link)).await.expect(200);
     assert!(page.says(text::accounts::reset::HEADING));
     assert!(scene.is_in(&acme, "acme").await, "opening the link changes nothing");
+    scene.tick();
     let page = browser.submit(&page.form().fill("password", "nine slow herons in a row")).await.expect(200);
     assert!(page.says(text::accounts::reset::DONE) && page.headers.get("set-cookie").is_none());
     assert!(!scene.is_in(&acme, "acme").await && !scene.is_in(&globex, "globex").await);
