@@ -1,7 +1,13 @@
 //! Passwords: judged before they are taken, hashed with argon2id on a bounded queue, verified at a cost that does not
 //! tell whether there was anything to compare with. Nothing is cut off, and one spelling is one password.
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use argon2::{
     Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version,
@@ -59,6 +65,7 @@ pub enum Weak {
 pub struct Passwords {
     queue: Bounded,
     params: Params,
+    comparisons: Arc<AtomicU64>,
 }
 
 impl Passwords {
@@ -66,7 +73,14 @@ impl Passwords {
     pub fn new(settings: &AccountsSettings) -> Result<Self, Fault> {
         let params = Params::new(settings.hash_memory_kib, settings.hash_passes, 1, None)
             .map_err(|error| Fault::Start(format!("accounts.hash_memory_kib, hash_passes: {error}")))?;
-        Ok(Self { queue: Bounded::new("passwords", settings.hash_threads, settings.hash_queue), params })
+        let queue = Bounded::new("passwords", settings.hash_threads, settings.hash_queue);
+        Ok(Self { queue, params, comparisons: Arc::default() })
+    }
+
+    /// How often a password was compared with a hash, since the start: what a refusal costs is told by this, and must
+    /// not depend on what there was to compare with.
+    pub fn comparisons(&self) -> u64 {
+        self.comparisons.load(Ordering::Relaxed)
     }
 }
 
@@ -169,10 +183,12 @@ pub async fn verify(
     }
     let stand_in = stand_in(&app.passwords.params, &app.entropy)?;
     let (password, argon) = (password.clone(), argon(&app.passwords.params));
+    let comparisons = app.passwords.comparisons.clone();
     let work = move || {
         let password = normal(&password);
         candidates.iter().position(|candidate| {
             let hash = candidate.as_ref().map_or(stand_in.as_str(), PasswordHash::as_str);
+            comparisons.fetch_add(1, Ordering::Relaxed);
             let fits = argon.verify_password(password.as_bytes(), hash).is_ok();
             fits && candidate.is_some()
         })
