@@ -3,7 +3,7 @@
 
 use std::{fmt, time::Duration};
 
-use redis::{AsyncCommands, Script, aio::ConnectionManager};
+use redis::{AsyncCommands, Pipeline, Script, aio::ConnectionManager};
 use secrecy::ExposeSecret;
 
 use crate::{
@@ -205,20 +205,66 @@ impl Cache {
         now: i64,
         ttl: Duration,
     ) -> Result<(), CacheError> {
-        let name = self.name(key);
         let mut pipeline = redis::pipe();
-        pipeline
-            .zrembyscore(&name, "-inf", format!("({now}"))
-            .ignore()
-            .zadd(&name, member, ends_at)
-            .ignore()
-            .cmd("PEXPIRE")
-            .arg(&name)
-            .arg(millis(ttl))
-            .arg("NX")
-            .ignore();
-        pipeline.cmd("PEXPIRE").arg(&name).arg(millis(ttl)).arg("GT").ignore();
+        add_to_index(&mut pipeline, &self.name(key), member, ends_at, now, ttl);
         Ok(pipeline.query_async::<()>(&mut self.connection.clone()).await?)
+    }
+
+    /// Adds a member to indexes as [`Cache::index`] does, and then reads other keys, in this order and in one round
+    /// trip. All keys are of one slot.
+    pub async fn index_and_read(
+        &self,
+        indexes: &[Key],
+        member: &str,
+        ends_at: i64,
+        now: i64,
+        ttl: Duration,
+        read: &[Key],
+    ) -> Result<Vec<Option<Vec<u8>>>, CacheError> {
+        let mut pipeline = redis::pipe();
+        for key in indexes {
+            add_to_index(&mut pipeline, &self.name(key), member, ends_at, now, ttl);
+        }
+        for key in read {
+            pipeline.get(self.name(key));
+        }
+        Ok(pipeline.query_async(&mut self.connection.clone()).await?)
+    }
+
+    /// Stores a value, where there is one to store, and then gives the members of indexes, in this order and in one
+    /// round trip. All keys are of one slot.
+    pub async fn put_and_indexed(
+        &self,
+        put: Option<(&Key, &[u8], Duration)>,
+        indexes: &[Key],
+    ) -> Result<Vec<Vec<String>>, CacheError> {
+        let mut pipeline = redis::pipe();
+        if let Some((key, value, ttl)) = put {
+            pipeline.pset_ex(self.name(key), value, millis(ttl)).ignore();
+        }
+        for key in indexes {
+            pipeline.zrange(self.name(key), 0, -1);
+        }
+        Ok(pipeline.query_async(&mut self.connection.clone()).await?)
+    }
+
+    /// Removes members from indexes. All keys are of one slot.
+    pub async fn unindex(&self, indexes: &[Key], members: &[String]) -> Result<(), CacheError> {
+        if indexes.is_empty() || members.is_empty() {
+            return Ok(());
+        }
+        let mut pipeline = redis::pipe();
+        for key in indexes {
+            pipeline.zrem(self.name(key), members).ignore();
+        }
+        Ok(pipeline.query_async::<()>(&mut self.connection.clone()).await?)
+    }
+
+    /// Stores a value for at most `ttl` and gives what was there.
+    pub async fn swap(&self, key: &Key, value: &[u8], ttl: Duration) -> Result<Option<Vec<u8>>, CacheError> {
+        let mut command = redis::cmd("SET");
+        command.arg(self.name(key)).arg(value).arg("GET").arg("PX").arg(millis(ttl));
+        Ok(command.query_async(&mut self.connection.clone()).await?)
     }
 
     /// The members of an index.
@@ -282,6 +328,12 @@ impl Cache {
         self.take_back.key(self.name(key)).invoke_async::<i64>(&mut self.connection.clone()).await?;
         Ok(())
     }
+}
+
+fn add_to_index(pipeline: &mut Pipeline, name: &str, member: &str, ends_at: i64, now: i64, ttl: Duration) {
+    pipeline.zrembyscore(name, "-inf", format!("({now}")).ignore().zadd(name, member, ends_at).ignore();
+    pipeline.cmd("PEXPIRE").arg(name).arg(millis(ttl)).arg("NX").ignore();
+    pipeline.cmd("PEXPIRE").arg(name).arg(millis(ttl)).arg("GT").ignore();
 }
 
 fn millis(ttl: Duration) -> u64 {

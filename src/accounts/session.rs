@@ -20,8 +20,8 @@ pub async fn begin(
     now: DateTime<Utc>,
 ) -> Result<SessionToken, Fault> {
     let absolute = Duration::from_std(client.session_absolute).unwrap_or(Duration::hours(12));
-    let session =
-        Session { learner, epoch, began_at: now, ends_at: now + absolute, connection: None, idp_session: None };
+    let session = Session { learner, epoch, began_at: now, ends_at: now + absolute, idp: None };
     let beginning = Beginning { client: client.id, session: &session, idle: client.session_idle, replaces };
-    sessions::begin(app, &beginning, now).await
+    let token = sessions::begin(app, &beginning, now).await?;
+    token.ok_or_else(|| Fault::Corrupt("a session was ended by an identity provider that it does not have".into()))
 }

@@ -124,7 +124,7 @@ async fn again(
     if !accounts::is_provisional_password(app, new.client.id, learner, &new.password).await? {
         return Ok(None);
     }
-    let Some(person) = store::person(&app.db, new.client.id, learner).await? else { return Ok(None) };
+    let Some(person) = store::person(&app.db, new.client.id, learner, None).await? else { return Ok(None) };
     let outcomes = redeem(app, order(new, learner, now)).await?;
     Ok(Some(SignedUp { learner, session_epoch: person.session_epoch, outcomes }))
 }

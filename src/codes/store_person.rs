@@ -6,6 +6,7 @@ use sqlx::{PgConnection, PgExecutor};
 use crate::{
     fault::Fault,
     ids::{ClientId, LearnerId},
+    sessions::IdpSession,
 };
 
 /// A learner as the redeem page needs them.
@@ -20,19 +21,23 @@ pub(super) struct PersonRow {
     pub client_version: i64,
 }
 
-/// The learner, when they and their client are active.
+/// The learner, when they, their client and the connection that their session hangs on are active.
 pub(super) async fn person(
     conn: impl PgExecutor<'_>,
     client: ClientId,
     learner: LearnerId,
+    idp: Option<&IdpSession>,
 ) -> Result<Option<PersonRow>, Fault> {
     let row = sqlx::query_as!(
         PersonRow,
         "select l.first_name, l.last_name, l.email, l.email_verified, l.session_epoch, c.version as client_version
          from learners l join clients c on c.id = l.client_id
-         where l.client_id = $1 and l.id = $2 and l.status = 'active' and c.status = 'active'",
+         where l.client_id = $1 and l.id = $2 and l.status = 'active' and c.status = 'active'
+           and ($4::uuid is null or exists (select from connections n where n.client_id = $3 and n.id = $4 and n.status = 'active'))",
         client.uuid(),
         learner.uuid(),
+        idp.map(|idp| idp.owner.uuid()),
+        idp.map(|idp| idp.connection.uuid()),
     )
     .fetch_optional(conn)
     .await?;

@@ -102,9 +102,10 @@ async fn dashboard(
     let Some(session) = cookie.session(&app, met.id, met.session_idle, now).await? else {
         return Ok(to_sign_in());
     };
-    let home = store_home::find(&app.db, met.id, session.learner, now).await?;
+    let home = store_home::find(&app.db, met.id, session.learner, session.idp.as_ref(), now).await?;
     // Suspension bumps the epoch: it holds even where Redis could not be told.
-    let Some(home) = home.filter(|home| home.is_active && home.session_epoch == session.epoch) else {
+    let Some(home) = home.filter(|home| home.is_active && home.is_way_open && home.session_epoch == session.epoch)
+    else {
         return Ok(to_sign_in());
     };
     let client = if met.version >= home.client_version {
@@ -112,7 +113,7 @@ async fn dashboard(
     } else {
         app.clients.at_version(&app.db, met.id, home.client_version).await?
     };
-    if session.connection.is_none() && !client.allows_passwords() {
+    if session.idp.is_none() && !client.allows_passwords() {
         return Ok(to_sign_in());
     }
     if !client.is_live(now) {

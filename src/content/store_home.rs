@@ -7,6 +7,7 @@ use sqlx::{PgExecutor, types::Json};
 use crate::{
     fault::Fault,
     ids::{ClientId, LearnerId},
+    sessions::IdpSession,
 };
 
 /// A learner's home as PostgreSQL holds it now.
@@ -18,6 +19,8 @@ pub(super) struct Home {
     /// Sessions of another epoch are dead.
     pub session_epoch: i32,
     pub is_active: bool,
+    /// Whether the connection that the session hangs on is active; sessions without one are judged by the client.
+    pub is_way_open: bool,
     /// Whether the address still waits for its proof.
     pub is_provisional: bool,
     pub client_version: i64,
@@ -49,6 +52,7 @@ pub(super) async fn find(
     conn: impl PgExecutor<'_>,
     client: ClientId,
     learner: LearnerId,
+    idp: Option<&IdpSession>,
     now: DateTime<Utc>,
 ) -> Result<Option<Home>, Fault> {
     let home = sqlx::query_as!(
@@ -63,6 +67,7 @@ pub(super) async fn find(
             group by s.id, s.name, s.is_default, s.ends_at
         )
         select l.first_name, l.last_name, l.email, l.session_epoch, l.status = 'active' as "is_active!",
+               ($5::uuid is null or exists (select from connections n where n.client_id = $4 and n.id = $5 and n.status = 'active')) as "is_way_open!",
                exists (select from provisional_passwords p where p.client_id = l.client_id and p.learner_id = l.id) as "is_provisional!",
                c.version as client_version,
                coalesce((
@@ -87,6 +92,8 @@ pub(super) async fn find(
         client.uuid(),
         learner.uuid(),
         now,
+        idp.map(|idp| idp.owner.uuid()),
+        idp.map(|idp| idp.connection.uuid()),
     )
     .fetch_optional(conn)
     .await?;

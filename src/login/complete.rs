@@ -211,16 +211,22 @@ pub(super) async fn conclude(
     tracing::info!(
         client.id = %connection.client_id, connection.id = %connection.id, learner.id = %finished.learner, "signed in"
     );
-    Ok(Some(begin_session(app, arrival, identity, finished, wants.return_to).await?))
+    match begin_session(app, arrival, connection, identity, finished, wants.return_to).await? {
+        Some(signed_in) => Ok(Some(signed_in)),
+        // The record stands: the learner was let in, and the identity provider's word came between.
+        None => Err(Reason::ended_by_idp().into()),
+    }
 }
 
+/// `None` where the identity provider has ended its session while the sign-in was finishing.
 async fn begin_session(
     app: &App,
     arrival: &Return,
+    connection: &ConnectionFacts,
     identity: &VerifiedIdentity,
     finished: Finished,
     wanted: Option<&str>,
-) -> Result<SignedIn, Stop> {
+) -> Result<Option<SignedIn>, Stop> {
     let Finished { learner, session_epoch, client, notices } = finished;
     let longest = arrival.now
         + chrono::Duration::from_std(client.session_absolute).unwrap_or_else(|_| chrono::Duration::hours(12));
@@ -229,8 +235,7 @@ async fn begin_session(
         epoch: session_epoch,
         began_at: arrival.now,
         ends_at: identity.idp_session_ends_at().map_or(longest, |end| end.min(longest)),
-        connection: Some(identity.connection()),
-        idp_session: identity.idp_session().map(|name| idp_session_name(identity, name)),
+        idp: Some(identity.session_at_idp(&app.sealer, &app.entropy, connection.client_id)?),
     };
     let beginning = Beginning {
         client: client.id,
@@ -238,19 +243,13 @@ async fn begin_session(
         idle: client.session_idle,
         replaces: arrival.replaces.as_ref(),
     };
-    let token = sessions::begin(app, &beginning, arrival.now).await?;
+    let Some(token) = sessions::begin(app, &beginning, arrival.now).await? else { return Ok(None) };
     let return_to = if notices.is_empty() {
         return_to::checked(&client.slug, wanted).unwrap_or_else(|| format!("/{}/dashboard", client.slug))
     } else {
         notice::dashboard(&client.slug, &notice::keep(app, client.id, learner, &notices).await?)
     };
-    Ok(SignedIn { client, token, return_to })
-}
-
-/// The IdP's name for its session, hashed together with who the IdP is.
-fn idp_session_name(identity: &VerifiedIdentity, name: &str) -> String {
-    let whole = format!("{}\n{}\n{name}", identity.connection(), identity.issuer());
-    URL_SAFE_NO_PAD.encode(crypto::sha256(whole.as_bytes()))
+    Ok(Some(SignedIn { client, token, return_to }))
 }
 
 /// Records a refusal, ends the sessions that must end with it, and hands back the reason.

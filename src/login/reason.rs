@@ -139,6 +139,16 @@ impl Reason {
         )
     }
 
+    /// The IdP ended its session while the sign-in was finishing.
+    pub fn ended_by_idp() -> Self {
+        Self::new(
+            "login.session.ended_by_idp",
+            FixSide::Learner,
+            Advice::StartAgain,
+            "The identity provider ended the session while the learner was signing in with it. The learner begins again.",
+        )
+    }
+
     /// The same assertion came again.
     pub fn replayed() -> Self {
         Self::new(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::{Session, SessionToken};
+use super::{Session, SessionToken, idp};
 use crate::{
     app::App,
     cache::Key,
@@ -13,16 +13,12 @@ use crate::{
     ids::{ClientId, LearnerId},
 };
 
-fn session_key(client: ClientId, hash: &str) -> Key {
+pub(super) fn session_key(client: ClientId, hash: &str) -> Key {
     Key::of_client(client, "session", hash)
 }
 
 fn learner_index(client: ClientId, learner: LearnerId) -> Key {
     Key::of_client(client, "sessions-of-learner", learner)
-}
-
-fn idp_index(client: ClientId, idp_session: &str) -> Key {
-    Key::of_client(client, "sessions-of-idp", idp_session)
 }
 
 /// What a new session needs to be told.
@@ -35,8 +31,9 @@ pub struct Beginning<'a> {
     pub replaces: Option<&'a SessionToken>,
 }
 
-/// Stores a session under a fresh token and indexes it by learner and by the IdP's session.
-pub async fn begin(app: &App, beginning: &Beginning<'_>, now: DateTime<Utc>) -> Result<SessionToken, Fault> {
+/// Stores a session under a fresh token and indexes it by learner and by what the identity provider calls it. `None`
+/// where the identity provider has ended it before it could begin.
+pub async fn begin(app: &App, beginning: &Beginning<'_>, now: DateTime<Utc>) -> Result<Option<SessionToken>, Fault> {
     let Beginning { client, session, idle, replaces } = *beginning;
     let token = SessionToken::fresh(&app.entropy);
     let hash = token.hash();
@@ -44,22 +41,27 @@ pub async fn begin(app: &App, beginning: &Beginning<'_>, now: DateTime<Utc>) -> 
     let left = (session.ends_at - now).to_std().unwrap_or_default();
     let (ends, moment) = (session.ends_at.timestamp(), now.timestamp());
     let (key, by_learner) = (session_key(client, &hash), learner_index(client, session.learner));
-    let stored = app.cache.put(&key, &body, idle.min(left));
-    let by_learner = app.cache.index(&by_learner, &hash, ends, moment, left);
+    // Not over what is there: a stone may lie in its place already.
+    let stored = async { Ok::<_, Fault>(app.cache.put_new(&key, &body, idle.min(left)).await?) };
+    let by_learner = async { Ok::<_, Fault>(app.cache.index(&by_learner, &hash, ends, moment, left).await?) };
     let by_idp = async {
-        match &session.idp_session {
-            Some(name) => app.cache.index(&idp_index(client, name), &hash, ends, moment, left).await,
-            None => Ok(()),
+        match &session.idp {
+            Some(idp) => idp::index(app, client, session, idp, &hash, now).await,
+            None => Ok(false),
         }
     };
     let replaced = async {
         match replaces {
-            Some(old) => app.cache.remove(&[session_key(client, &old.hash())]).await.map(drop),
+            Some(old) => Ok::<_, Fault>(app.cache.remove(&[session_key(client, &old.hash())]).await.map(drop)?),
             None => Ok(()),
         }
     };
-    tokio::try_join!(stored, by_learner, by_idp, replaced)?;
-    Ok(token)
+    let (is_stored, (), is_over, ()) = tokio::try_join!(stored, by_learner, by_idp, replaced)?;
+    if is_stored && !is_over {
+        return Ok(Some(token));
+    }
+    app.cache.remove(&[key]).await?;
+    Ok(None)
 }
 
 /// Finds a session and lets it live on for `idle`. What is past its absolute end is none.
@@ -73,14 +75,16 @@ pub async fn find(
     let Some(body) = app.cache.touch(&session_key(client, &token.hash()), idle).await? else {
         return Ok(None);
     };
-    let session: Session = serde_json::from_slice(&body)?;
+    let Some(session) = read(&body)? else { return Ok(None) };
     Ok((now < session.ends_at).then_some(session))
 }
 
-/// Ends one session. Ending what is over already is no error.
-pub async fn end(app: &App, client: ClientId, token: &SessionToken) -> Result<(), Fault> {
-    app.cache.remove(&[session_key(client, &token.hash())]).await?;
-    Ok(())
+/// Ends one session, and gives what it was. Ending what is over already is no error.
+pub async fn end(app: &App, client: ClientId, token: &SessionToken) -> Result<Option<Session>, Fault> {
+    match app.cache.take(&session_key(client, &token.hash())).await? {
+        Some(body) => read(&body),
+        None => Ok(None),
+    }
 }
 
 /// Ends every session of a learner; says how many were alive. Bump the learner's epoch first, so that it holds where
@@ -91,4 +95,9 @@ pub async fn end_all_of_learner(app: &App, client: ClientId, learner: LearnerId)
     let ended = app.cache.remove(&keys).await?;
     app.cache.remove(&[index]).await?;
     Ok(ended)
+}
+
+/// What is stored: a session, or the stone in its place.
+pub(super) fn read(body: &[u8]) -> Result<Option<Session>, Fault> {
+    if body == idp::STONE { Ok(None) } else { Ok(Some(serde_json::from_slice(body)?)) }
 }

@@ -3,11 +3,13 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use crate::{
-    crypto,
+    crypto::{self, Sealer},
     entropy::Entropy,
-    ids::{ConnectionId, LearnerId},
+    fault::Fault,
+    ids::{ClientId, ConnectionId, LearnerId},
 };
 
 /// A session as Redis holds it.
@@ -19,10 +21,71 @@ pub struct Session {
     pub began_at: DateTime<Utc>,
     /// When it ends at the latest, however busy it is.
     pub ends_at: DateTime<Utc>,
-    /// By which connection the learner signed in.
-    pub connection: Option<ConnectionId>,
-    /// Hash of the IdP's name for its own session: SAML `SessionIndex`, OIDC `sid`.
-    pub idp_session: Option<String>,
+    /// The session at the identity provider that it hangs on; none where the learner came in without one.
+    pub idp: Option<IdpSession>,
+}
+
+/// What is kept of an identity provider's session: enough to find ours when the provider ends it, and to ask the provider
+/// to end it. Names nobody to whoever reads Redis.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdpSession {
+    /// Whose connection it is; another client than the learner's where a connection serves several.
+    pub owner: ClientId,
+    pub connection: ConnectionId,
+    /// Hash of whom the provider speaks of when it ends sessions: SAML `NameID`, OIDC `sub`.
+    pub subject: String,
+    /// Hash of the provider's name for its session: SAML `SessionIndex`, OIDC `sid`.
+    pub session: Option<String>,
+    /// When the provider issued what the session began with, by its own clock.
+    pub issued_at: DateTime<Utc>,
+    /// What a request to end the provider's session must name, sealed.
+    pub hint: Option<String>,
+}
+
+/// What [`IdpSession::seal`] is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct StartedBy<'a> {
+    pub owner: ClientId,
+    pub connection: ConnectionId,
+    /// The entity ID, or the issuer.
+    pub issuer: &'a str,
+    pub subject: &'a str,
+    pub session: Option<&'a str>,
+    pub issued_at: DateTime<Utc>,
+    pub hint: Option<&'a [u8]>,
+}
+
+impl IdpSession {
+    /// Hashes what names the person and the session, and seals the hint.
+    pub fn seal(sealer: &Sealer, entropy: &Entropy, by: &StartedBy<'_>) -> Self {
+        let StartedBy { owner, connection, issuer, subject, session, issued_at, hint } = *by;
+        let subject = name(connection, issuer, subject);
+        let place = hint_place(owner, connection, &subject);
+        Self {
+            owner,
+            connection,
+            session: session.map(|session| name(connection, issuer, session)),
+            issued_at,
+            hint: hint.map(|hint| URL_SAFE_NO_PAD.encode(sealer.seal(entropy, &place, hint))),
+            subject,
+        }
+    }
+
+    /// Opens the hint, where there is one.
+    pub fn open_hint(&self, sealer: &Sealer) -> Result<Option<Zeroizing<Vec<u8>>>, Fault> {
+        let Some(text) = &self.hint else { return Ok(None) };
+        let sealed = URL_SAFE_NO_PAD.decode(text).map_err(|_| Fault::Corrupt("a session's hint".into()))?;
+        Ok(Some(sealer.open(&hint_place(self.owner, self.connection, &self.subject), &sealed)?))
+    }
+}
+
+fn hint_place(owner: ClientId, connection: ConnectionId, subject: &str) -> String {
+    format!("redis.session.hint:{owner}:{connection}:{subject}")
+}
+
+/// What an identity provider calls somebody or something, hashed together with who it is and by which connection.
+pub(super) fn name(connection: ConnectionId, issuer: &str, text: &str) -> String {
+    URL_SAFE_NO_PAD.encode(crypto::sha256(format!("{connection}\n{issuer}\n{text}").as_bytes()))
 }
 
 /// The secret in the cookie: 43 characters of base64url.

@@ -51,7 +51,7 @@ pub fn set_cookie(app: &App, client: &ClientFacts, token: &SessionToken) -> Head
 }
 
 /// The session, when it is in Redis and the learner's row still agrees with it: same epoch, learner and client active,
-/// and the client still lets people in this way.
+/// the way in is still open, and the client still lets people in by it.
 pub async fn live(
     app: &App,
     cookie: &SessionCookie,
@@ -62,6 +62,6 @@ pub async fn live(
     let Some(session) = cookie.session(app, client, idle, now).await? else {
         return Ok(None);
     };
-    let epoch = store::live_epoch(&app.db, client, session.learner, session.connection.is_some()).await?;
+    let epoch = store::live_epoch(&app.db, client, session.learner, session.idp.as_ref()).await?;
     Ok((epoch == Some(session.epoch)).then_some(session))
 }

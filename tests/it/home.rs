@@ -85,12 +85,11 @@ async fn session(app: &App, client: &str, learner: &str) -> String {
         epoch: 1,
         began_at: now(),
         ends_at: now() + Duration::hours(8),
-        connection: None,
-        idp_session: None,
+        idp: None,
     };
     let idle = std::time::Duration::from_secs(600);
     let beginning = Beginning { client, session: &session, idle, replaces: None };
-    let token = sessions::begin(app, &beginning, now()).await.unwrap();
+    let token = sessions::begin(app, &beginning, now()).await.unwrap().unwrap();
     format!("{}={}", cookies::session_name(client), token.expose())
 }
 

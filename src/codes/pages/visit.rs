@@ -62,7 +62,7 @@ pub(super) async fn enter(app: &App, slug: &str, asked: Asked) -> Result<Result<
     let met = app.clients.met(&app.db, slug).await?.ok_or_else(Problem::not_found)?;
     let session = asked.cookie.session(app, met.id, met.session_idle, now).await?;
     let row = match &session {
-        Some(session) => store_person::person(&app.db, met.id, session.learner).await?,
+        Some(session) => store_person::person(&app.db, met.id, session.learner, session.idp.as_ref()).await?,
         None => None,
     };
     let found = session.zip(row).filter(|(session, row)| session.epoch == row.session_epoch);
@@ -73,7 +73,7 @@ pub(super) async fn enter(app: &App, slug: &str, asked: Asked) -> Result<Result<
     if !client.is_live(now) {
         return Ok(Err(clients::pages::closed(&client)));
     }
-    let found = found.filter(|(session, _)| session.connection.is_some() || client.allows_passwords());
+    let found = found.filter(|(session, _)| session.idp.is_some() || client.allows_passwords());
     let person = found.map(|(session, row)| {
         let name = format!("{} {}", row.first_name, row.last_name);
         let own = Some(name.trim()).filter(|name| !name.is_empty()).or(row.email.as_deref());

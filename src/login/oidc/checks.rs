@@ -27,6 +27,7 @@ pub(super) struct Expected<'a> {
 /// What the checks read on their way.
 pub(super) struct Checked {
     pub subject: String,
+    pub issued_at: DateTime<Utc>,
     pub auth_time: Option<DateTime<Utc>>,
     pub sid: Option<String>,
     pub acr: Option<String>,
@@ -39,13 +40,13 @@ pub(super) fn check(signed: &Signed, expected: &Expected<'_>, trail: &mut Trail)
     trail.outcome("oidc.audience", expected.audience(claims))?;
     trail.outcome("oidc.authorized_party", expected.authorized_party(claims))?;
     trail.outcome("oidc.nonce", expected.nonce(claims))?;
-    trail.outcome("oidc.times", expected.times(claims))?;
+    let issued_at = trail.outcome("oidc.times", expected.times(claims))?;
     let auth_time = trail.outcome("oidc.auth_time", expected.auth_time(claims))?;
     let acr = trail.outcome("oidc.acr", expected.acr(claims))?;
     trail.outcome("oidc.hashes", expected.hashes(signed))?;
     let subject = trail.outcome("oidc.subject", subject(claims))?;
     let sid = claims.get("sid").and_then(Value::as_str).filter(|sid| (1..=MAX_SUBJECT).contains(&sid.len()));
-    Ok(Checked { subject, auth_time, sid: sid.map(str::to_owned), acr })
+    Ok(Checked { subject, issued_at, auth_time, sid: sid.map(str::to_owned), acr })
 }
 
 impl Expected<'_> {
@@ -87,7 +88,7 @@ impl Expected<'_> {
     }
 
     // Core 3.1.3.7, 9 and 10; RFC 7519, 4.1.5. A token that was issued before we asked for it is not the answer.
-    fn times(&self, claims: &Map<String, Value>) -> Result<(), OidcError> {
+    fn times(&self, claims: &Map<String, Value>) -> Result<DateTime<Utc>, OidcError> {
         let (now, skew) = (self.now, self.party.clock_skew);
         let ends = time(claims, "exp")?.ok_or(OidcError::Time("exp"))?;
         let issued = time(claims, "iat")?.ok_or(OidcError::Time("iat"))?;
@@ -100,7 +101,7 @@ impl Expected<'_> {
         }
         match time(claims, "nbf")? {
             Some(begins) if begins > now + skew => Err(OidcError::NotYetValid { at: shown(begins), now: shown(now) }),
-            _ => Ok(()),
+            _ => Ok(issued),
         }
     }
 

@@ -49,6 +49,8 @@ pub async fn complete(
         issuer: party.issuer.clone(),
         subject: checked.subject,
         claims,
+        issued_at: checked.issued_at,
+        id_token: tokens.id_token.into(),
         auth_time: checked.auth_time,
         sid: checked.sid,
         acr: checked.acr,

@@ -4,6 +4,7 @@
 use std::{fmt, sync::Arc};
 
 use chrono::{DateTime, Duration, Utc};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::client_auth::ClientAuth;
@@ -76,6 +77,8 @@ pub struct VerifiedOidc {
     pub(super) issuer: String,
     pub(super) subject: String,
     pub(super) claims: Claims,
+    pub(super) issued_at: DateTime<Utc>,
+    pub(super) id_token: SecretString,
     pub(super) auth_time: Option<DateTime<Utc>>,
     pub(super) sid: Option<String>,
     pub(super) acr: Option<String>,
@@ -94,6 +97,16 @@ impl VerifiedOidc {
     /// Those of the ID token, and of userinfo where the connection asks for it.
     pub const fn claims(&self) -> &Claims {
         &self.claims
+    }
+
+    /// When the provider issued the ID token, by its own clock.
+    pub const fn issued_at(&self) -> DateTime<Utc> {
+        self.issued_at
+    }
+
+    /// The ID token as it came, which a logout request shows to the provider.
+    pub const fn id_token(&self) -> &SecretString {
+        &self.id_token
     }
 
     /// When the person last proved who they are.

@@ -47,7 +47,7 @@ pub(super) fn meaning(
     round.check("saml.issuer", issuers(envelope, assertion, expectation));
     round.check("saml.destination", destination(envelope, expectation));
     round.check("saml.in_response_to", answered(envelope.in_response_to.as_deref(), expectation));
-    round.check("saml.issue_instant", issue_instants(envelope, assertion, expectation));
+    let issue_instant = round.check("saml.issue_instant", issue_instants(envelope, assertion, expectation));
     let confirmed_until = round.check("saml.subject_confirmation", subject_confirmation(assertion, expectation));
     let valid_until = round.check("saml.conditions", conditions(assertion, expectation));
     round.check("saml.audience", audience(assertion, expectation));
@@ -58,8 +58,14 @@ pub(super) fn meaning(
     if let Some(error) = round.first {
         return Err(error);
     }
-    let (Some(confirmed_until), Some(valid_until), Some(statement), Some(attributes), Some(subject)) =
-        (confirmed_until, valid_until, statement, attributes, subject)
+    let (
+        Some(issue_instant),
+        Some(confirmed_until),
+        Some(valid_until),
+        Some(statement),
+        Some(attributes),
+        Some(subject),
+    ) = (issue_instant, confirmed_until, valid_until, statement, attributes, subject)
     else {
         return Err(SamlError::Structure("a check gave neither a result nor a reason"));
     };
@@ -69,6 +75,7 @@ pub(super) fn meaning(
         subject: subject.value,
         name_id: subject.name_id,
         attributes,
+        issue_instant,
         authn_instant: statement.instant,
         session_index: statement.session_index,
         session_not_on_or_after: statement.session_not_on_or_after,
@@ -148,18 +155,17 @@ fn issue_instants(
     envelope: &Envelope,
     assertion: Node<'_, '_>,
     expectation: &Expectation<'_>,
-) -> Result<(), SamlError> {
-    for (what, value) in [
-        ("the response was issued at", envelope.issue_instant.as_deref()),
-        ("the assertion was issued at", assertion.attribute("IssueInstant")),
-    ] {
+) -> Result<DateTime<Utc>, SamlError> {
+    let judged = |what, value| {
         let at = required_time(value, "IssueInstant")?;
         not_future(what, at, expectation)?;
         if at < expectation.now - MAX_AGE - expectation.clock_skew {
             return Err(expired(what, at, expectation));
         }
-    }
-    Ok(())
+        Ok(at)
+    };
+    judged("the response was issued at", envelope.issue_instant.as_deref())?;
+    judged("the assertion was issued at", assertion.attribute("IssueInstant"))
 }
 
 /// Exactly one confirmation, by bearer, for this address, this request and this moment (SAML profiles 4.1.4.2,

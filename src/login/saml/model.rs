@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Duration, Utc};
 use roxmltree::Node;
+use serde::{Deserialize, Serialize};
 
 use super::keys::DecryptionKey;
 use crate::connections::saml_metadata::{TrustedCertificate, xml::StartTag};
@@ -61,6 +62,8 @@ pub struct VerifiedAssertion {
     pub name_id: Option<NameId>,
     /// The attributes in document order; the same name may come more than once.
     pub attributes: Vec<Attribute>,
+    /// When the identity provider issued it, by its own clock.
+    pub issue_instant: DateTime<Utc>,
     pub authn_instant: DateTime<Utc>,
     pub session_index: Option<String>,
     pub session_not_on_or_after: Option<DateTime<Utc>>,
@@ -71,7 +74,7 @@ pub struct VerifiedAssertion {
 }
 
 /// A NameID with its qualifiers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NameId {
     pub value: String,
     pub format: Option<String>,

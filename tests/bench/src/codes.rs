@@ -156,10 +156,10 @@ impl Place {
         let (name, now) = (cookies::session_name(self.client), self.app.clock.now());
         let signed_in = stream::iter(learners).map(async |learner| {
             let ends_at = now + chrono::Duration::hours(8);
-            let session = Session { learner, epoch: 1, began_at: now, ends_at, connection: None, idp_session: None };
+            let session = Session { learner, epoch: 1, began_at: now, ends_at, idp: None };
             let idle = Duration::from_secs(28_800);
             let beginning = Beginning { client: self.client, session: &session, idle, replaces: None };
-            let token = sessions::begin(&self.app, &beginning, now).await?;
+            let token = sessions::begin(&self.app, &beginning, now).await?.context("the session begins")?;
             Ok::<_, anyhow::Error>(format!("{name}={}", token.expose()))
         });
         let people: Vec<Result<String>> = signed_in.buffer_unordered(32).collect().await;

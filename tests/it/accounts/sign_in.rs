@@ -8,6 +8,7 @@ use usher::{
 };
 
 use super::{NEW, OLD, Scene};
+use crate::support::idp_session;
 
 const ZOE: &str = "zoe@acme.example";
 
@@ -165,12 +166,11 @@ async fn sessions_that_began_with_a_password_die_when_the_client_forbids_them_an
         epoch: 1,
         began_at: scene.now(),
         ends_at: scene.now() + Duration::hours(8),
-        connection: Some(scene.app.entropy.id(scene.now())),
-        idp_session: None,
+        idp: Some(idp_session(&scene.app, client).await),
     };
     let idle = std::time::Duration::from_secs(600);
     let beginning = Beginning { client, session: &session, idle, replaces: None };
-    let token = sessions::begin(&scene.app, &beginning, scene.now()).await.unwrap();
+    let token = sessions::begin(&scene.app, &beginning, scene.now()).await.unwrap().unwrap();
     let by_sso = scene.app.browser();
     by_sso.set_cookie("localhost", &cookies::session_name(client), token.expose());
     assert!(scene.is_in(&by_password, "acme").await && scene.is_in(&by_sso, "acme").await);

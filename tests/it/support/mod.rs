@@ -42,7 +42,7 @@ pub use flaky::Flaky;
 pub use html::Form;
 pub use logs::log_text;
 pub use peers::Peer;
-pub use person::sign_in;
+pub use person::{idp_session, sign_in};
 pub use post::Post;
 pub use scene::{SamlScene, client, merge};
 pub use smtp::Smtp;

@@ -3,7 +3,7 @@
 use chrono::Duration;
 use usher::{
     ids::{ClientId, ConnectionId, LearnerId},
-    sessions::{self, Beginning, Session},
+    sessions::{self, Beginning, IdpSession, Session, StartedBy},
 };
 use uuid::Uuid;
 
@@ -32,13 +32,31 @@ pub async fn sign_in(app: &App, slug: &str, email: &str) -> (Browser, LearnerId)
         epoch: 1,
         began_at: now,
         ends_at: now + Duration::hours(12),
-        connection: Some(ConnectionId::from(Uuid::from_u128(7))),
-        idp_session: None,
+        idp: Some(idp_session(app, client).await),
     };
     let idle = std::time::Duration::from_secs(3600);
     let beginning = Beginning { client, session: &session, idle, replaces: None };
-    let token = sessions::begin(app, &beginning, now).await.unwrap();
+    let token = sessions::begin(app, &beginning, now).await.unwrap().unwrap();
     let browser = app.browser();
     browser.set_cookie("localhost", &format!("usher_{client}"), token.expose());
     (browser, learner)
+}
+
+/// A session at the identity provider of an active connection of this client, which is made for it.
+pub async fn idp_session(app: &App, client: ClientId) -> IdpSession {
+    let now = app.clock.now();
+    let connection: ConnectionId = app.entropy.id(now);
+    sqlx::query(
+        "insert into connections (client_id, id, name, protocol, status, config, created_at, updated_at)
+         values ($1, $2, 'One of the client', 'saml', 'active', '{}', $3, $3)",
+    )
+    .bind(client.uuid())
+    .bind(connection.uuid())
+    .bind(now)
+    .execute(&app.db)
+    .await
+    .unwrap();
+    let (owner, issuer, subject) = (client, "https://idp.example", "somebody");
+    let by = StartedBy { owner, connection, issuer, subject, session: None, issued_at: now, hint: None };
+    IdpSession::seal(&app.sealer, &app.entropy, &by)
 }
