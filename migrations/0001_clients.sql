@@ -43,13 +43,15 @@ create table slugs (
 comment on table slugs is 'A row gives a client its one name in paths. Global: it is the way from a URL to a client. Never changed, never reused.';
 
 create table hosts (
-    host      text not null,
-    client_id uuid not null,
+    host      text   not null,
+    client_id uuid   not null,
+    position  bigint not null,
     constraint hosts_pkey primary key (host),
     constraint hosts_client_fkey foreign key (client_id) references clients (id) on delete restrict
 );
 comment on table hosts is 'A row is a host name that serves one client''s learner pages. Global: it is the way from a Host header to a client.';
-create index hosts_by_client on hosts (client_id);
+comment on column hosts.position is 'The order in which they were written: the first one stands in links.';
+create index hosts_by_client on hosts (client_id, position);
 
 create table email_domains (
     client_id   uuid not null,

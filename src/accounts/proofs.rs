@@ -135,7 +135,7 @@ pub(super) async fn mail_link(
         to: letter.email.as_str(),
         to_name: letter.to_name,
         locale: letter.locale,
-        path: Some(format!("/{}/{path}/{token}", client.slug)),
+        path: Some(format!("/{path}/{token}")),
         values: json!({ "expires_at": expires_at }),
         about: None,
     };

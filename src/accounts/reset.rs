@@ -200,7 +200,7 @@ pub(super) async fn changed(
         to: email.as_str(),
         to_name: "",
         locale: None,
-        path: Some(format!("/{}/password/forgot", client.slug)),
+        path: Some("/password/forgot".to_owned()),
         values: json!({ "at": now }),
         about: None,
     };

@@ -1,5 +1,7 @@
 //! What is to change of a client, as an admin or a declarative file writes it, and whether it holds.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use utoipa::{
@@ -39,7 +41,7 @@ pub struct ClientChange {
     /// Operator only.
     #[serde(default, deserialize_with = "present")]
     pub sku: Option<Option<String>>,
-    /// Operator only.
+    /// Operator only. Host names that serve the client's pages at their root; the first one stands in links.
     #[serde(default, deserialize_with = "present")]
     pub hosts: Option<Vec<String>>,
     /// The whole list; a domain that stays in it keeps its vouching.
@@ -192,8 +194,9 @@ impl ClientChange {
                     ),
                 }
             }
-            hosts.sort();
-            hosts.dedup();
+            // The order is kept: the first one stands in links.
+            let mut seen = BTreeSet::new();
+            hosts.retain(|host| seen.insert(host.clone()));
         }
     }
 

@@ -30,6 +30,8 @@ pub struct ClientFacts {
     pub id: ClientId,
     pub slug: String,
     pub name: String,
+    /// Host names that serve this client's pages; the first one stands in links.
+    pub hosts: Vec<String>,
     pub status: ClientStatus,
     pub license_ends_at: Option<DateTime<Utc>>,
     pub seat_limit: Option<i32>,
@@ -80,6 +82,11 @@ impl ClientFacts {
         self.status == ClientStatus::Active && self.license_ends_at.is_none_or(|end| now < end)
     }
 
+    /// Whether a host name serves this client's pages.
+    pub fn has_host(&self, host: &str) -> bool {
+        self.hosts.iter().any(|own| own == host)
+    }
+
     /// Whether people may sign in with a password.
     pub const fn allows_passwords(&self) -> bool {
         self.password_login && !self.sso_required
@@ -103,6 +110,7 @@ impl ClientFacts {
             id,
             slug: row.slug,
             name: row.name,
+            hosts: row.hosts,
             status: row.status,
             license_ends_at: row.license_ends_at,
             seat_limit: row.seat_limit,
@@ -135,7 +143,8 @@ impl ClientFacts {
             250 + part.slug.len() + part.name.len() + part.sku.as_ref().map_or(0, String::len) + refs
         };
         let sublicenses: usize = self.sublicenses.iter().map(sublicense).sum();
-        u32::try_from(800 + self.name.len() + branding + domains + sublicenses).unwrap_or(u32::MAX)
+        let hosts: usize = self.hosts.iter().map(|host| 24 + host.len()).sum();
+        u32::try_from(800 + self.name.len() + hosts + branding + domains + sublicenses).unwrap_or(u32::MAX)
     }
 }
 
@@ -144,12 +153,15 @@ pub struct Directory {
     facts: Cache<ClientId, Arc<ClientFacts>>,
     /// A slug is never changed and never reused, so that what it once led to holds for good.
     slugs: Cache<Box<str>, ClientId>,
+    /// Which slug a host led to when it was last asked for; whoever serves a page asks the client itself.
+    hosts: Cache<Box<str>, Arc<str>>,
 }
 
 impl Default for Directory {
     fn default() -> Self {
         let weigher = |_: &ClientId, facts: &Arc<ClientFacts>| facts.weight();
-        Self { facts: Cache::builder().weigher(weigher).max_capacity(CAPACITY).build(), slugs: Cache::new(SLUGS) }
+        let facts = Cache::builder().weigher(weigher).max_capacity(CAPACITY).build();
+        Self { facts, slugs: Cache::new(SLUGS), hosts: Cache::new(SLUGS) }
     }
 }
 
@@ -178,6 +190,22 @@ impl Directory {
             return Ok(Some(facts));
         }
         self.by_slug(db, slug).await
+    }
+
+    /// The slug that a host leads to, which may be older than PostgreSQL's; see [`super::Site`].
+    pub async fn of_host(&self, db: &PgPool, host: &str) -> Result<Option<Arc<str>>, Fault> {
+        if let Some(slug) = self.hosts.get(host).await {
+            return Ok(Some(slug));
+        }
+        let Some(slug) = store::of_host(&mut *db.acquire().await?, host).await? else { return Ok(None) };
+        let slug: Arc<str> = slug.into();
+        self.hosts.insert(host.into(), slug.clone()).await;
+        Ok(Some(slug))
+    }
+
+    /// A host turned out not to be the client's any more: it is read anew when it is asked for next.
+    pub async fn forget_host(&self, host: &str) {
+        self.hosts.invalidate(host).await;
     }
 
     /// The client at least as new as `version`, which the caller has just read from PostgreSQL.

@@ -9,6 +9,7 @@
 //! | upload or take away a logo or background | [`put_picture`], [`remove_picture`]; decoded and written anew in `picture.rs` |
 //! | custom CSS, sanitised | `css/`, published by `brand_files.rs` |
 //! | what the learner's path asks of a client | [`Directory`], cached by version |
+//! | where the client's pages are, and every link to them | [`Site`] |
 //!
 //! Invariants: a slug never changes and is never a reserved word; every client has exactly one default sublicense; only
 //! an organisation's own domain can be vouched for, never a public mail domain or a public suffix; every change that a
@@ -28,6 +29,7 @@ mod model;
 pub mod pages;
 mod picture;
 mod rules;
+mod site;
 mod store;
 mod store_branding;
 mod store_facts;
@@ -45,6 +47,7 @@ pub use create::create;
 pub use directory::{ClientFacts, Directory, SublicenseFacts};
 pub use model::{Client, ClientError, ClientStatus, EmailDomain, Sublicense};
 pub use rules::{Surroundings, is_locale, is_plain_text, is_sane_date, web_url};
+pub use site::{OpenSite, Place, Site};
 pub use sublicense::{create_sublicense, delete_sublicense, find_sublicense, update_sublicense};
 pub use sublicense_change::{NewSublicense, SublicenseChange};
 pub use update::{find, update};

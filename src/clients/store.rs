@@ -88,7 +88,7 @@ pub(super) async fn find(
                    where r.client_id = c.id and r.scope_id = c.id and r.expires_at > $2) as "seats_reserved?", c.branding, c.password_login, c.sso_required,
                   c.verify_email_first, c.invite_ttl_days, c.reminders_days, c.invite_any_domain_address, c.session_idle_s, c.session_absolute_s,
                   c.default_locale, c.time_zone, c.created_at, c.updated_at,
-                  array(select h.host from hosts h where h.client_id = c.id order by h.host) as "hosts!",
+                  array(select h.host from hosts h where h.client_id = c.id order by h.position) as "hosts!",
                   (select coalesce(jsonb_agg(jsonb_build_object('domain', d.domain, 'verified_at', d.verified_at,
                       'by', d.verified_by) order by d.domain), '[]')
                    from email_domains d where d.client_id = c.id) as "email_domains!"
@@ -114,7 +114,7 @@ pub(super) async fn list(conn: &mut PgConnection, page: Page, now: DateTime<Utc>
                    where r.client_id = c.id and r.scope_id = c.id and r.expires_at > $3) as "seats_reserved?", c.branding, c.password_login, c.sso_required,
                   c.verify_email_first, c.invite_ttl_days, c.reminders_days, c.invite_any_domain_address, c.session_idle_s, c.session_absolute_s,
                   c.default_locale, c.time_zone, c.created_at, c.updated_at,
-                  array(select h.host from hosts h where h.client_id = c.id order by h.host) as "hosts!",
+                  array(select h.host from hosts h where h.client_id = c.id order by h.position) as "hosts!",
                   (select coalesce(jsonb_agg(jsonb_build_object('domain', d.domain, 'verified_at', d.verified_at,
                       'by', d.verified_by) order by d.domain), '[]')
                    from email_domains d where d.client_id = c.id) as "email_domains!"
@@ -197,13 +197,11 @@ pub(super) async fn grow_version(conn: &mut PgConnection, client: ClientId, now:
 
 /// Makes the client's hosts these.
 pub(super) async fn set_hosts(conn: &mut PgConnection, client: ClientId, hosts: &[String]) -> Result<(), Fault> {
-    sqlx::query!("delete from hosts where client_id = $1 and host <> all($2)", client.uuid(), hosts)
-        .execute(&mut *conn)
-        .await?;
-    // A host of another client must fail on the primary key, so only the client's own are left out here.
+    sqlx::query!("delete from hosts where client_id = $1", client.uuid()).execute(&mut *conn).await?;
+    // A host of another client fails on the primary key.
     sqlx::query!(
-        "insert into hosts (host, client_id) select host, $1 from unnest($2::text[]) host
-         where not exists (select from hosts h where h.host = host.host and h.client_id = $1)",
+        "insert into hosts (host, client_id, position)
+         select own.host, $1, own.position from unnest($2::text[]) with ordinality as own (host, position)",
         client.uuid(),
         hosts,
     )

@@ -24,10 +24,20 @@ pub(super) async fn sight(conn: &mut PgConnection, slug: &str) -> Result<Option<
     Ok(row.map(|row| Sighting { id: row.id.into(), version: row.version }))
 }
 
+/// The slug that a host name leads to.
+pub(super) async fn of_host(conn: &mut PgConnection, host: &str) -> Result<Option<String>, Fault> {
+    let slug = sqlx::query_scalar!(
+        "select s.slug from hosts h join slugs s on s.client_id = h.client_id where h.host = $1",
+        host
+    );
+    Ok(slug.fetch_optional(conn).await?)
+}
+
 /// Everything that the learner's path asks of a client, in one query.
 pub(super) struct FactsRow {
     pub slug: String,
     pub name: String,
+    pub hosts: Vec<String>,
     pub status: ClientStatus,
     pub license_ends_at: Option<DateTime<Utc>>,
     pub seat_limit: Option<i32>,
@@ -51,6 +61,7 @@ pub(super) async fn facts(conn: &mut PgConnection, client: ClientId) -> Result<O
                   c.branding - 'custom_css' as "branding!", c.session_idle_s,
                   c.session_absolute_s, c.default_locale, c.time_zone, c.password_login, c.sso_required,
                   c.verify_email_first, c.version,
+                  array(select h.host from hosts h where h.client_id = c.id order by h.position) as "hosts!",
                   (select coalesce(jsonb_agg(jsonb_build_object('domain', d.domain, 'verified_at', d.verified_at,
                       'by', d.verified_by) order by d.domain), '[]')
                    from email_domains d where d.client_id = c.id) as "email_domains!",
@@ -67,6 +78,7 @@ pub(super) async fn facts(conn: &mut PgConnection, client: ClientId) -> Result<O
     Ok(Some(FactsRow {
         slug: row.slug,
         name: row.name,
+        hosts: row.hosts,
         status: ClientStatus::read(&row.status)?,
         license_ends_at: row.license_ends_at,
         seat_limit: row.seat_limit,

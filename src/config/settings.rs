@@ -57,6 +57,12 @@ impl ServerSettings {
     pub fn origin(&self) -> &str {
         self.public_origin.as_str().trim_end_matches('/')
     }
+
+    /// The origin of a client's own host: scheme and port are those of the public origin.
+    pub fn origin_of(&self, host: &str) -> String {
+        let port = self.public_origin.port().map(|port| format!(":{port}")).unwrap_or_default();
+        format!("{}://{host}{port}", self.public_origin.scheme())
+    }
 }
 
 #[derive(Debug, Clone)]

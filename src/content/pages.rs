@@ -1,12 +1,10 @@
 //! The learner's home: their sublicenses and exactly the content that is theirs. With a session it costs one round trip
 //! to Redis and one to PostgreSQL.
 
-use std::sync::Arc;
-
 use askama::Template;
 use axum::{
     Router,
-    extract::{Path, Query, State},
+    extract::{Query, State},
     http::StatusCode,
     response::{IntoResponse, Redirect, Response},
     routing::get,
@@ -17,7 +15,7 @@ use serde::Deserialize;
 use super::store_home::{self, Held, Home, Shown};
 use crate::{
     app::App,
-    clients::{self, ClientFacts},
+    clients::{self, ClientFacts, Place, Site},
     http::{
         Problem, assets,
         notice::{self, Notice},
@@ -90,14 +88,14 @@ struct Told {
 
 async fn dashboard(
     State(app): State<App>,
-    Path(slug): Path<String>,
+    place: Place,
     Query(told): Query<Told>,
     cookie: SessionCookie,
 ) -> Result<Response, Problem> {
     let now = app.clock.now();
     // May be old: what is shown is asked for again by the version that the query below tells.
-    let met = app.clients.met(&app.db, &slug).await?.ok_or_else(Problem::not_found)?;
-    let landing = format!("/{}", met.slug);
+    let met = place.met(&app).await?;
+    let landing = met.path("");
     let to_sign_in = || Redirect::to(&landing).into_response();
     let Some(session) = cookie.session(&app, met.id, met.session_idle, now).await? else {
         return Ok(to_sign_in());
@@ -108,34 +106,30 @@ async fn dashboard(
     else {
         return Ok(to_sign_in());
     };
-    let client = if met.version >= home.client_version {
-        met
-    } else {
-        app.clients.at_version(&app.db, met.id, home.client_version).await?
-    };
-    if session.idp.is_none() && !client.allows_passwords() {
+    let site = place.at_version(&app, met, home.client_version).await?;
+    if session.idp.is_none() && !site.allows_passwords() {
         return Ok(to_sign_in());
     }
-    if !client.is_live(now) {
-        return Ok(clients::pages::closed(&client));
+    if !site.is_live(now) {
+        return Ok(clients::pages::closed(&site));
     }
-    let notices = notice::take(&app, client.id, session.learner, told.told.as_deref()).await?;
-    Ok(show(&client, home, &notices, now))
+    let notices = notice::take(&app, site.id, session.learner, told.told.as_deref()).await?;
+    Ok(show(&site, home, &notices, now))
 }
 
-fn show(client: &Arc<ClientFacts>, home: Home, notices: &[Notice], now: DateTime<Utc>) -> Response {
-    let sublicenses: Vec<Pass> = home.held.0.into_iter().map(|held| pass(client, held, now)).collect();
+fn show(site: &Site, home: Home, notices: &[Notice], now: DateTime<Utc>) -> Response {
+    let sublicenses: Vec<Pass> = home.held.0.into_iter().map(|held| pass(site, held, now)).collect();
     let content: Vec<Item> = home.content.0.into_iter().map(item).collect();
     let name = format!("{} {}", home.first_name, home.last_name);
     let email = home.email.as_deref();
     let person = Some(name.trim()).filter(|name| !name.is_empty()).or(email).unwrap_or(text::dashboard::NO_NAME);
-    let waits = match client.verify_email_first {
+    let waits = match site.verify_email_first {
         true => text::accounts::own::NOT_CONFIRMED_FIRST,
         false => text::accounts::own::NOT_CONFIRMED_NEXT,
     };
     let page = DashboardPage {
         unproved: home.is_provisional.then_some(waits),
-        brand: Brand::of(client),
+        brand: site.brand(),
         person,
         first_name: home.first_name.trim(),
         email,

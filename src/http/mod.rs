@@ -12,9 +12,9 @@
 //! | `guessing.rs` | failures counted per learner, address and client, so that nobody guesses codes |
 //! | `csrf.rs` | refusal of form posts from other sites |
 //! | `csv.rs` | rows as CSV that no spreadsheet runs |
-//! | `return_to.rs` | where a learner goes after signing in: a path of the same client |
+//! | `return_to.rs` | where a learner goes after signing in: a page of the same site |
+//! | `host.rs` | which host a request was made to |
 //! | `paging.rs` | `limit`, `cursor` and `next_cursor` |
-//! | `limits.rs` | rates of sign-ins per address and per client |
 //! | `page.rs` | what every page shares: brand, rendering, neutral pages, forms that send themselves on |
 //! | `text.rs` | every word that a learner reads |
 //! | `theme.rs` | the stylesheet that a client's two colours make |
@@ -28,6 +28,7 @@ pub mod csrf;
 pub mod csv;
 pub mod guessing;
 pub mod health;
+pub mod host;
 pub mod layers;
 pub mod limits;
 pub mod notice;
@@ -40,5 +41,6 @@ pub mod text;
 pub mod theme;
 
 pub use browser_key::BrowserKey;
+pub use host::OwnHost;
 pub use problem::Problem;
 pub use reference::{ClientAddress, Reference};

@@ -57,9 +57,9 @@ pub async fn keep(app: &App, client: ClientId, learner: LearnerId, notices: &[No
     Ok(handle)
 }
 
-/// The learner's home, where the notices are shown.
-pub fn dashboard(slug: &str, handle: &str) -> String {
-    format!("/{slug}/dashboard?told={handle}")
+/// The learner's home, where the notices are shown; below the client's site.
+pub fn dashboard(handle: &str) -> String {
+    format!("/dashboard?told={handle}")
 }
 
 /// Takes the notices of a handle: they are shown once. None where there are none of this learner.

@@ -18,8 +18,8 @@ use crate::app::App;
 /// How a client looks. Borrowed from the client's cached facts for the time of one page.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Brand<'a> {
-    /// The name in the URL.
-    pub slug: &'a str,
+    /// What begins the address of each of the client's pages: `/acme`, or nothing on its own host.
+    pub root: &'a str,
     pub name: &'a str,
     pub theme: Theme,
     pub logo_url: Option<&'a str>,
@@ -35,6 +35,11 @@ impl Brand<'_> {
     /// Whether this is no client's brand: the page belongs to nobody.
     pub const fn is_neutral(&self) -> bool {
         self.name.is_empty()
+    }
+
+    /// The address of the client's first page.
+    pub const fn home(&self) -> &str {
+        if self.root.is_empty() { "/" } else { self.root }
     }
 
     /// The letter shown where there is no logo.

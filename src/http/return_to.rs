@@ -1,11 +1,12 @@
-//! Where a learner goes after signing in: a path of the same client, and nothing else.
+//! Where a learner goes after signing in: a page of the same site, and nothing else.
 
 /// The longest path that is remembered: a handle with twenty codes fits.
 const LENGTH: usize = 2100;
 
-/// The path, when it stays on the client's own pages. What a browser could read as another origin (`//`, a backslash,
-/// a scheme, control characters) and what is another client's is none; neither is a page that only leads back here.
-pub fn checked(slug: &str, wanted: Option<&str>) -> Option<String> {
+/// The path, when it stays below `root`: `/acme`, or nothing where the whole host is the client's. What a browser could
+/// read as another origin (`//`, a backslash, a scheme, control characters) and what is another client's is none; neither
+/// is a page that only leads back here.
+pub fn checked(root: &str, wanted: Option<&str>) -> Option<String> {
     let path = wanted?;
     let is_plain = path.len() <= LENGTH && path.starts_with('/') && !path.starts_with("//");
     // Browsers read a backslash as a slash and drop tabs and line breaks (WHATWG URL, 4.4).
@@ -14,9 +15,11 @@ pub fn checked(slug: &str, wanted: Option<&str>) -> Option<String> {
     }
     let base = url::Url::parse("http://origin.invalid/").ok()?;
     let url = base.join(path).ok()?;
-    let mut segments = url.path_segments()?;
-    let is_ours = url.origin() == base.origin() && segments.next() == Some(slug);
-    let leads_back = matches!(segments.next(), Some("login" | "logout"));
+    let within = url.path().strip_prefix(root)?;
+    // Read without its root, at the root of another host, it must still be a path.
+    let is_ours =
+        url.origin() == base.origin() && (within.is_empty() || within.starts_with('/')) && !within.starts_with("//");
+    let leads_back = matches!(within.split('/').nth(1), Some("login" | "logout"));
     if !is_ours || leads_back {
         return None;
     }
@@ -41,8 +44,24 @@ mod tests {
 
     #[test]
     fn a_path_of_the_client_is_kept() {
-        assert_eq!(checked("acme", Some("/acme/dashboard?tab=2")).as_deref(), Some("/acme/dashboard?tab=2"));
-        assert_eq!(checked("acme", Some("/acme")).as_deref(), Some("/acme"));
+        assert_eq!(checked("/acme", Some("/acme/dashboard?tab=2")).as_deref(), Some("/acme/dashboard?tab=2"));
+        assert_eq!(checked("/acme", Some("/acme")).as_deref(), Some("/acme"));
+    }
+
+    #[test]
+    fn on_a_host_of_the_client_every_path_is_the_clients() {
+        assert_eq!(checked("", Some("/dashboard?tab=2")).as_deref(), Some("/dashboard?tab=2"));
+        assert_eq!(checked("", Some("/")).as_deref(), Some("/"));
+        for wanted in [
+            "//evil.example",
+            "/.//evil.example",
+            "/a/..//evil.example",
+            "/login/x",
+            "/logout",
+            "https://evil.example/",
+        ] {
+            assert_eq!(checked("", Some(wanted)), None, "{wanted:?}");
+        }
     }
 
     #[test]
@@ -65,9 +84,10 @@ mod tests {
             "/acme/\r\nSet-Cookie: a=b",
             "/.//evil.example",
             "/acme/..//evil.example",
+            "/acme//evil.example/x",
         ] {
-            assert_eq!(checked("acme", Some(wanted)), None, "{wanted:?}");
+            assert_eq!(checked("/acme", Some(wanted)), None, "{wanted:?}");
         }
-        assert_eq!(checked("acme", None), None);
+        assert_eq!(checked("/acme", None), None);
     }
 }

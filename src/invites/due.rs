@@ -62,7 +62,7 @@ async fn remind(
             to: &due.email,
             to_name: name,
             locale: due.locale.as_deref(),
-            path: Some(link.path(&due.slug)),
+            path: Some(link.path()),
             values: serde_json::to_value(values)?,
             about: Some(id.to_string()),
         });

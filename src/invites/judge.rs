@@ -13,7 +13,6 @@ use crate::{
 /// What of the client decides.
 #[derive(Debug, Clone)]
 pub(super) struct Terms {
-    pub slug: String,
     pub is_active: bool,
     pub license_ends_at: Option<DateTime<Utc>>,
     pub invite_ttl_days: i32,
@@ -190,7 +189,7 @@ mod tests {
     fn scene() -> Scene {
         let part = |number, ends_at| Part { id: sub(number), name: number.to_string(), ends_at };
         Scene {
-            terms: Terms { slug: "acme".into(), is_active: true, license_ends_at: None, invite_ttl_days: 14 },
+            terms: Terms { is_active: true, license_ends_at: None, invite_ttl_days: 14 },
             parts: vec![part(1, None), part(2, None), part(3, Some(now()))],
             open: HashMap::new(),
             people: HashMap::new(),

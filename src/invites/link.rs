@@ -24,8 +24,8 @@ impl Link {
         crypto::sha256(self.0.as_bytes())
     }
 
-    /// Where it leads, below our origin.
-    pub fn path(&self, slug: &str) -> String {
-        format!("/{slug}/invites/{}", self.0)
+    /// Where it leads, below the client's site.
+    pub fn path(&self) -> String {
+        format!("/invites/{}", self.0)
     }
 }

@@ -253,7 +253,7 @@ async fn send(
             to: write.new.email.as_str(),
             to_name: name,
             locale: write.new.locale.as_deref(),
-            path: Some(link.path(&scene.terms.slug)),
+            path: Some(link.path()),
             values: serde_json::to_value(values)?,
             about: Some(write.id.to_string()),
         });

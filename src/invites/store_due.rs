@@ -12,7 +12,6 @@ use crate::{
 /// An invite that is to be reminded of, locked.
 pub(super) struct Due {
     pub client_id: Uuid,
-    pub slug: String,
     pub id: Uuid,
     pub email: String,
     pub first_name: String,
@@ -32,12 +31,12 @@ pub(super) async fn claim_reminders(
 ) -> Result<Vec<Due>, Fault> {
     let rows = sqlx::query_as!(
         Due,
-        r#"select i.client_id, s.slug, i.id, i.email, i.first_name, i.last_name, i.locale, i.message, i.expires_at,
+        r#"select i.client_id, i.id, i.email, i.first_name, i.last_name, i.locale, i.message, i.expires_at,
                   array(select p.name from invite_sublicenses o
                         join sublicenses p on p.client_id = o.client_id and p.id = o.sublicense_id
                         where o.client_id = i.client_id and o.invite_id = i.id and (p.ends_at is null or p.ends_at > $1)
                         order by p.is_default desc, p.name) as "sublicenses!"
-           from invites i join clients c on c.id = i.client_id join slugs s on s.client_id = i.client_id
+           from invites i join clients c on c.id = i.client_id
            where i.next_reminder_at <= $1 and i.status = 'sent' and i.expires_at > $1
              and c.status = 'active' and (c.license_ends_at is null or c.license_ends_at > $1)
            order by i.next_reminder_at limit $2 for update of i skip locked"#,

@@ -36,18 +36,13 @@ pub(super) async fn read(
 
 async fn terms(conn: &mut PgConnection, client: ClientId) -> Result<Terms, Fault> {
     let row = sqlx::query!(
-        r#"select s.slug, c.status = 'active' as "is_active!", c.license_ends_at, c.invite_ttl_days
-           from clients c join slugs s on s.client_id = c.id where c.id = $1"#,
+        r#"select c.status = 'active' as "is_active!", c.license_ends_at, c.invite_ttl_days
+           from clients c where c.id = $1"#,
         client.uuid(),
     )
     .fetch_one(conn)
     .await?;
-    Ok(Terms {
-        slug: row.slug,
-        is_active: row.is_active,
-        license_ends_at: row.license_ends_at,
-        invite_ttl_days: row.invite_ttl_days,
-    })
+    Ok(Terms { is_active: row.is_active, license_ends_at: row.license_ends_at, invite_ttl_days: row.invite_ttl_days })
 }
 
 async fn parts(conn: &mut PgConnection, client: ClientId) -> Result<Vec<Part>, Fault> {

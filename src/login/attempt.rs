@@ -23,7 +23,7 @@ pub struct Attempt {
     pub request_id: Option<String>,
     /// OIDC: state, nonce and the PKCE verifier.
     pub handshake: Option<Handshake>,
-    /// A checked path of the same client.
+    /// A checked address of the client's site, without what begins it.
     pub return_to: Option<String>,
     /// Codes and the invite that come along; only a start by POST puts them here.
     #[serde(default)]

@@ -33,7 +33,7 @@ pub enum Departure {
 
 /// What the learner's page asked for.
 pub struct Wish<'a> {
-    /// A checked path of the client.
+    /// A checked address of the client's site, without what begins it.
     pub return_to: Option<String>,
     /// Codes and the invite that come along.
     pub carried: Carried,

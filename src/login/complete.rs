@@ -14,7 +14,6 @@ use super::{
     oidc::{self, Callback},
     party,
     reason::{Reason, Stop},
-    return_to,
     saml::{self, DecryptionKey, Expectation, InResponseTo, VerifiedAssertion},
     store,
     trail::Trail,
@@ -22,7 +21,7 @@ use super::{
 use crate::{
     app::App,
     cache::Key,
-    clients::ClientFacts,
+    clients::Site,
     connections::{self, ConnectionFacts, KeyUse},
     crypto,
     fault::Fault,
@@ -70,7 +69,7 @@ impl<'a> Wants<'a> {
 
 /// A learner who is in.
 pub struct SignedIn {
-    pub client: Arc<ClientFacts>,
+    pub site: Site,
     pub token: SessionToken,
     /// A path of the client.
     pub return_to: String,
@@ -244,12 +243,13 @@ async fn begin_session(
         replaces: arrival.replaces.as_ref(),
     };
     let Some(token) = sessions::begin(app, &beginning, arrival.now).await? else { return Ok(None) };
+    let site = Site::on_base(app, &client);
     let return_to = if notices.is_empty() {
-        return_to::checked(&client.slug, wanted).unwrap_or_else(|| format!("/{}/dashboard", client.slug))
+        site.path(wanted.unwrap_or("/dashboard"))
     } else {
-        notice::dashboard(&client.slug, &notice::keep(app, client.id, learner, &notices).await?)
+        site.path(&notice::dashboard(&notice::keep(app, client.id, learner, &notices).await?))
     };
-    Ok(Some(SignedIn { client, token, return_to }))
+    Ok(Some(SignedIn { site, token, return_to }))
 }
 
 /// Records a refusal, ends the sessions that must end with it, and hands back the reason.

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     app::App,
-    clients::ClientFacts,
+    clients::{ClientFacts, Site},
     fault::Fault,
     http::{
         page::Brand,
@@ -73,9 +73,11 @@ pub(super) struct MailPage<'a> {
 /// Writes a claimed mail.
 pub(super) async fn write(app: &App, mail: &Claimed) -> Result<Letter, Unwritten> {
     let client = app.clients.at_version(&app.db, mail.client, mail.client_version).await?;
-    let link = open_link(app, mail)?;
+    // Where the client's pages are now, not where they were when the mail became due.
+    let site = Site::of(app, &client);
+    let link = open_link(app, mail)?.map(|path| site.url(&path));
     let values: MailValues = serde_json::from_value(mail.content.clone()).map_err(Fault::from)?;
-    let page = MailPage::new(&client, app.settings.server.origin(), mail.kind, &mail.name, values, link);
+    let page = MailPage::new(&site, mail.kind, &mail.name, values, link);
     let to = address(&mail.recipient).ok_or(Unwritten::NoAddress)?;
     let from = address(&app.settings.mail.from)
         .ok_or_else(|| Fault::Corrupt("mail.from is no address to write from".to_owned()))?;
@@ -83,11 +85,12 @@ pub(super) async fn write(app: &App, mail: &Claimed) -> Result<Letter, Unwritten
     Ok(Letter { from, to, bytes })
 }
 
+/// The path of its link, below the client's site.
 fn open_link(app: &App, mail: &Claimed) -> Result<Option<String>, Fault> {
     let Some(sealed) = &mail.link_sealed else { return Ok(None) };
     let path = app.sealer.open(&link_place(mail.client, mail.id), sealed)?;
     let path = std::str::from_utf8(&path).map_err(|_| Fault::Corrupt("a link is not text".to_owned()))?;
-    Ok(Some(format!("{}{path}", app.settings.server.origin())))
+    Ok(Some(path.to_owned()))
 }
 
 /// An address with its domain in ASCII, which every server understands.
@@ -97,21 +100,14 @@ fn address(text: &str) -> Option<Address> {
 }
 
 impl<'a> MailPage<'a> {
-    pub(super) fn new(
-        client: &'a ClientFacts,
-        origin: &str,
-        kind: MailKind,
-        name: &str,
-        values: MailValues,
-        link: Option<String>,
-    ) -> Self {
-        let brand = Brand::of(client);
+    pub(super) fn new(site: &'a Site, kind: MailKind, name: &str, values: MailValues, link: Option<String>) -> Self {
+        let brand = site.brand();
         let moment = |at: Option<DateTime<Utc>>| {
-            let zone = client.time_zone;
+            let zone = site.time_zone;
             at.map(|at| words::moment(&text::day_and_time(at.with_timezone(&zone)), zone.name()))
         };
         let (until, at) = (moment(values.expires_at), moment(values.at));
-        let (until, at, of) = (until.as_deref(), at.as_deref(), client.name.as_str());
+        let (until, at, of) = (until.as_deref(), at.as_deref(), site.name.as_str());
         let is_invite = matches!(kind, MailKind::Invite | MailKind::InviteReminder);
         // Whoever signs up writes the name and any address beside it: a stranger's words are not carried to that address.
         let is_name_told = !matches!(kind, MailKind::ConfirmEmail | MailKind::AccountExists);
@@ -119,7 +115,7 @@ impl<'a> MailPage<'a> {
         Self {
             brand,
             colors: Colors::of(&brand),
-            logo: brand.logo_url.filter(|url| is_shown_in_mail(url)).map(|url| absolute(origin, url)),
+            logo: site.branding.logo_url.as_deref().filter(|url| is_shown_in_mail(url)).map(|url| site.file_url(url)),
             words: match kind {
                 MailKind::Invite => words::invite(of, until),
                 MailKind::InviteReminder => words::invite_reminder(of, until),
@@ -230,10 +226,6 @@ fn opens(mut names: Vec<String>) -> Vec<String> {
 fn is_shown_in_mail(url: &str) -> bool {
     let path = url.split(['?', '#']).next().unwrap_or_default().to_ascii_lowercase();
     [".png", ".jpg", ".jpeg", ".gif"].iter().any(|ending| path.ends_with(ending))
-}
-
-fn absolute(origin: &str, url: &str) -> String {
-    if url.starts_with('/') { format!("{origin}{url}") } else { url.to_owned() }
 }
 
 /// Text for a header: no line breaks, which would begin another header, nothing that cannot be seen, and not too long.

@@ -139,7 +139,7 @@ pub struct NewMail<'a> {
     /// Their name; may be empty.
     pub to_name: &'a str,
     pub locale: Option<&'a str>,
-    /// The path of its link below our origin, such as `/acme/invites/…`. Sealed while it waits.
+    /// The path of its link below the client's site, such as `/invites/…`. Sealed while it waits.
     pub path: Option<String>,
     /// [`MailValues`] as JSON.
     pub values: serde_json::Value,

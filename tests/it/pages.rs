@@ -33,7 +33,7 @@ fn brands() -> Vec<(&'static str, Brand<'static>)> {
     let theme = |text: &str| text.parse::<Theme>().unwrap();
     let long: &'static str = "Institut für berufsbegleitende Weiterbildung und ".repeat(4).leak();
     let acme = Brand {
-        slug: "acme",
+        root: "/acme",
         name: "Acme Academy",
         theme: theme("b3261e-e8833a"),
         logo_url: Some("/static/demo/acme.svg"),
@@ -44,7 +44,7 @@ fn brands() -> Vec<(&'static str, Brand<'static>)> {
         stylesheet: Some("/acme/branding/00000000000000000000000000000000.css"),
     };
     let globex = Brand {
-        slug: "globex",
+        root: "/globex",
         name: "Globex Learning",
         theme: theme("0b57d0-0a1f44"),
         logo_url: Some("/static/demo/globex.svg"),
@@ -54,12 +54,12 @@ fn brands() -> Vec<(&'static str, Brand<'static>)> {
         support_email: Some("academy@globex.example"),
         stylesheet: None,
     };
-    let plain = Brand { slug: "plain", name: long, theme: theme("ffffff-ffff00"), ..Brand::default() };
+    let plain = Brand { root: "/plain", name: long, theme: theme("ffffff-ffff00"), ..Brand::default() };
     let rtl = Brand {
-        slug: "rtl", name: "أكاديمية المستقبل", welcome_text: Some("مرحبا بكم في منصة التعلم"), ..acme
+        root: "/rtl", name: "أكاديمية المستقبل", welcome_text: Some("مرحبا بكم في منصة التعلم"), ..acme
     };
     let hostile = Brand {
-        slug: "hostile",
+        root: "/hostile",
         name: MARKUP,
         logo_url: Some(MARKUP),
         background_url: Some(MARKUP),

@@ -1,7 +1,5 @@
 //! Proving an address by the link that was mailed: opening it shows what it is for, the button does it.
 
-use std::sync::Arc;
-
 use askama::Template;
 use axum::{
     Form, Router,
@@ -24,7 +22,7 @@ use crate::{
         prove::{Credential, ProveError},
     },
     app::App,
-    clients::{self, ClientFacts},
+    clients::{OpenSite, Site},
     http::{
         Problem, assets,
         notice::{self, Notice, Tone},
@@ -67,28 +65,22 @@ pub fn routes() -> Router<App> {
     Router::new().route("/{client}/confirm/{token}", get(show).post(submit))
 }
 
-fn render(
-    client: &ClientFacts,
-    status: StatusCode,
-    opened: &Opened,
-    wrong: Option<&str>,
-    slowed: Option<&str>,
-) -> Response {
+fn render(site: &Site, status: StatusCode, opened: &Opened, wrong: Option<&str>, slowed: Option<&str>) -> Response {
     let (email, sign_in_as) = (opened.email.as_str(), opened.sign_in_as.as_str());
     page::render(
         status,
-        &ConfirmAddressPage { brand: Brand::of(client), asks: opened.asks, email, sign_in_as, wrong, slowed },
+        &ConfirmAddressPage { brand: site.brand(), asks: opened.asks, email, sign_in_as, wrong, slowed },
     )
 }
 
-async fn show(State(app): State<App>, Path((slug, token)): Path<(String, String)>) -> Result<Response, Problem> {
-    let client = match clients::pages::open(&app, &slug).await? {
-        Ok(client) => client,
-        Err(closed) => return Ok(closed),
-    };
-    Ok(match confirm::look(&app, &client, &token, app.clock.now()).await? {
-        Ok(opened) => render(&client, StatusCode::OK, &opened, None, None),
-        Err(why) => spent(&client, why),
+async fn show(
+    State(app): State<App>,
+    OpenSite(site): OpenSite,
+    Path((_, token)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    Ok(match confirm::look(&app, &site, &token, app.clock.now()).await? {
+        Ok(opened) => render(&site, StatusCode::OK, &opened, None, None),
+        Err(why) => spent(&site, why),
     })
 }
 
@@ -100,41 +92,38 @@ struct Typed {
 
 async fn submit(
     State(app): State<App>,
-    Path((slug, token)): Path<(String, String)>,
+    OpenSite(site): OpenSite,
+    Path((_, token)): Path<(String, String)>,
     asked: Asked,
     Form(typed): Form<Typed>,
 ) -> Result<Response, Problem> {
-    let client = match clients::pages::open(&app, &slug).await? {
-        Ok(client) => client,
-        Err(closed) => return Ok(closed),
-    };
-    asked.posted(&app, &client).await?;
+    asked.posted(&app, &site).await?;
     let now = app.clock.now();
-    let opened = match confirm::look(&app, &client, &token, now).await? {
+    let opened = match confirm::look(&app, &site, &token, now).await? {
         Ok(opened) => opened,
-        Err(why) => return Ok(spent(&client, why)),
+        Err(why) => return Ok(spent(&site, why)),
     };
-    let replaces = asked.session(&app, client.id);
-    let visit = Visit { client: &client, replaces: replaces.as_ref(), reference: asked.reference.as_str(), now };
+    let replaces = asked.session(&app, site.id);
+    let visit = Visit { client: site.client(), replaces: replaces.as_ref(), reference: asked.reference.as_str(), now };
     let unprocessable = StatusCode::UNPROCESSABLE_ENTITY;
     let credential = match opened.asks {
         Asks::Yes => Credential::None,
         Asks::NewPassword => {
             if let Err(why) = passwords::judged(&app, &typed.password, opened.hints.clone()).await? {
-                return Ok(render(&client, unprocessable, &opened, Some(weak(why)), None));
+                return Ok(render(&site, unprocessable, &opened, Some(weak(why)), None));
             }
             Credential::New(passwords::hash(&app, typed.password).await?)
         }
         Asks::SignIn | Asks::Change => {
             let visitor = asked.visitor(&app);
-            match check_password(&app, &visitor, &client, &opened.sign_in_as, &typed.password, now).await {
+            match check_password(&app, &visitor, &site, &opened.sign_in_as, &typed.password, now).await {
                 Ok(account) => Credential::Account(account),
                 Err(CheckError::Wrong) => {
-                    return Ok(render(&client, unprocessable, &opened, Some(words::WRONG_CURRENT), None));
+                    return Ok(render(&site, unprocessable, &opened, Some(words::WRONG_CURRENT), None));
                 }
                 Err(CheckError::Wait(wait)) => {
                     let slowed = words::slowed(seconds(wait));
-                    let page = render(&client, StatusCode::TOO_MANY_REQUESTS, &opened, None, Some(&slowed));
+                    let page = render(&site, StatusCode::TOO_MANY_REQUESTS, &opened, None, Some(&slowed));
                     return Ok(come_back(page, wait));
                 }
                 Err(CheckError::Fault(fault)) => return Err(fault.into()),
@@ -143,37 +132,37 @@ async fn submit(
     };
     match (opened.asks, credential) {
         (Asks::Change, Credential::Account(account)) => {
-            changed(&app, &client, &opened, change::change_address(&app, &visit, &token, account).await).await
+            changed(&app, &site, &opened, change::change_address(&app, &visit, &token, account).await).await
         }
         (_, credential) => match confirm::confirm(&app, &visit, &token, &credential).await {
             // Somebody made the account a moment ago: the page now asks for its sign-in.
             Err(ConfirmError::Prove(ProveError::AccountExists)) => {
-                Ok(Redirect::to(&format!("/{}/confirm/{token}", client.slug)).into_response())
+                Ok(Redirect::to(&site.path(&format!("/confirm/{token}"))).into_response())
             }
-            outcome => confirmed(&app, &client, outcome).await,
+            outcome => confirmed(&app, &site, outcome).await,
         },
     }
 }
 
 async fn confirmed(
     app: &App,
-    client: &Arc<ClientFacts>,
+    site: &Site,
     outcome: Result<confirm::Confirmed, ConfirmError>,
 ) -> Result<Response, Problem> {
-    let landing = format!("/{}", client.slug);
+    let landing = site.path("");
     match outcome {
         Ok(done) => match done.session {
             Some(session) => {
-                let home = told(app, client, done.learner, words::confirm::DONE, words::confirm::DONE_NEXT).await?;
-                Ok(let_in(app, client, &session, None, &home))
+                let home = told(app, site, done.learner, words::confirm::DONE, words::confirm::DONE_NEXT).await?;
+                Ok(let_in(app, site, &session, None, &home))
             }
             None => Ok(Redirect::to(&landing).into_response()),
         },
-        Err(ConfirmError::Spent(why)) => Ok(spent(client, why)),
+        Err(ConfirmError::Spent(why)) => Ok(spent(site, why)),
         Err(ConfirmError::Prove(why)) => match why {
-            ProveError::Over | ProveError::AccountExists => Ok(spent(client, super::Spent::Expired)),
-            ProveError::Suspended => Ok(advice(client, StatusCode::FORBIDDEN, &text::refused::SUSPENDED, &landing)),
-            ProveError::Taken => Ok(advice(client, StatusCode::CONFLICT, &words::ADDRESS_TAKEN, &landing)),
+            ProveError::Over | ProveError::AccountExists => Ok(spent(site, super::Spent::Expired)),
+            ProveError::Suspended => Ok(advice(site, StatusCode::FORBIDDEN, &text::refused::SUSPENDED, &landing)),
+            ProveError::Taken => Ok(advice(site, StatusCode::CONFLICT, &words::ADDRESS_TAKEN, &landing)),
             ProveError::Fault(fault) => Err(fault.into()),
         },
         Err(ConfirmError::Fault(fault)) => Err(fault.into()),
@@ -182,29 +171,29 @@ async fn confirmed(
 
 async fn changed(
     app: &App,
-    client: &Arc<ClientFacts>,
+    site: &Site,
     opened: &Opened,
     outcome: Result<(LearnerId, crate::sessions::SessionToken), ChangeError>,
 ) -> Result<Response, Problem> {
-    let landing = format!("/{}", client.slug);
+    let landing = site.path("");
     match outcome {
         Ok((learner, session)) => {
-            let home = told(app, client, learner, words::change::DONE, words::change::DONE_NEXT).await?;
-            Ok(let_in(app, client, &session, None, &home))
+            let home = told(app, site, learner, words::change::DONE, words::change::DONE_NEXT).await?;
+            Ok(let_in(app, site, &session, None, &home))
         }
-        Err(ChangeError::Taken) => Ok(advice(client, StatusCode::CONFLICT, &words::ADDRESS_TAKEN, &landing)),
-        Err(ChangeError::Spent(why)) => Ok(spent(client, why)),
-        Err(ChangeError::NotOwn) => Ok(spent(client, super::Spent::Expired)),
+        Err(ChangeError::Taken) => Ok(advice(site, StatusCode::CONFLICT, &words::ADDRESS_TAKEN, &landing)),
+        Err(ChangeError::Spent(why)) => Ok(spent(site, why)),
+        Err(ChangeError::NotOwn) => Ok(spent(site, super::Spent::Expired)),
         Err(ChangeError::Wrong | ChangeError::Wait(_)) => {
-            Ok(render(client, StatusCode::UNPROCESSABLE_ENTITY, opened, Some(words::WRONG_CURRENT), None))
+            Ok(render(site, StatusCode::UNPROCESSABLE_ENTITY, opened, Some(words::WRONG_CURRENT), None))
         }
         Err(ChangeError::Fault(fault)) => Err(fault.into()),
     }
 }
 
 /// The learner's home, where this is told once.
-async fn told(app: &App, client: &ClientFacts, learner: LearnerId, title: &str, text: &str) -> Result<String, Problem> {
+async fn told(app: &App, site: &Site, learner: LearnerId, title: &str, text: &str) -> Result<String, Problem> {
     let notices = [Notice { tone: Tone::Good, title: title.to_owned(), text: text.to_owned() }];
-    let handle = notice::keep(app, client.id, learner, &notices).await?;
-    Ok(notice::dashboard(&client.slug, &handle))
+    let handle = notice::keep(app, site.id, learner, &notices).await?;
+    Ok(site.path(&notice::dashboard(&handle)))
 }

@@ -3,20 +3,14 @@
 use std::time::Duration;
 
 use askama::Template;
-use axum::{
-    Form, Router,
-    extract::{Path, State},
-    http::StatusCode,
-    response::Response,
-    routing::get,
-};
+use axum::{Form, Router, extract::State, http::StatusCode, response::Response, routing::get};
 use serde::Deserialize;
 
-use super::{Asked, open};
+use super::{Asked, PasswordSite};
 use crate::{
     accounts::reset,
     app::App,
-    clients::ClientFacts,
+    clients::Site,
     http::{
         Problem, assets,
         page::{self, Brand},
@@ -43,15 +37,12 @@ pub fn routes() -> Router<App> {
     Router::new().route("/{client}/password/forgot", get(show).post(submit))
 }
 
-fn render(client: &ClientFacts, status: StatusCode, email: &str, is_invalid: bool, is_sent: bool) -> Response {
-    page::render(status, &ForgotPage { brand: Brand::of(client), email, is_invalid, is_sent })
+fn render(site: &Site, status: StatusCode, email: &str, is_invalid: bool, is_sent: bool) -> Response {
+    page::render(status, &ForgotPage { brand: site.brand(), email, is_invalid, is_sent })
 }
 
-async fn show(State(app): State<App>, Path(slug): Path<String>) -> Result<Response, Problem> {
-    Ok(match open(&app, &slug).await? {
-        Ok(client) => render(&client, StatusCode::OK, "", false, false),
-        Err(closed) => closed,
-    })
+async fn show(PasswordSite(site): PasswordSite) -> Response {
+    render(&site, StatusCode::OK, "", false, false)
 }
 
 #[derive(Deserialize)]
@@ -62,20 +53,16 @@ struct Typed {
 
 async fn submit(
     State(app): State<App>,
-    Path(slug): Path<String>,
+    PasswordSite(site): PasswordSite,
     asked: Asked,
     Form(typed): Form<Typed>,
 ) -> Result<Response, Problem> {
     let earliest = tokio::time::Instant::now() + LEAST;
-    let client = match open(&app, &slug).await? {
-        Ok(client) => client,
-        Err(closed) => return Ok(closed),
-    };
-    asked.posted(&app, &client).await?;
+    asked.posted(&app, &site).await?;
     let Some(email) = EmailAddress::parse(&typed.email) else {
-        return Ok(render(&client, StatusCode::UNPROCESSABLE_ENTITY, typed.email.trim(), true, false));
+        return Ok(render(&site, StatusCode::UNPROCESSABLE_ENTITY, typed.email.trim(), true, false));
     };
-    reset::ask(&app, &client, &email, asked.reference.as_str(), app.clock.now()).await?;
+    reset::ask(&app, &site, &email, asked.reference.as_str(), app.clock.now()).await?;
     tokio::time::sleep_until(earliest).await;
-    Ok(render(&client, StatusCode::OK, email.as_str(), false, true))
+    Ok(render(&site, StatusCode::OK, email.as_str(), false, true))
 }

@@ -9,7 +9,7 @@
 //! | `GET,POST /{client}/confirm/{token}` | `confirm.rs` |
 //! | `GET /{client}/account`, `POST …/password`, `…/email`, `…/confirm` | `own.rs` |
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, time::Duration};
 
 use axum::{
     Router,
@@ -21,10 +21,10 @@ use axum::{
 use super::{KNOWN_BROWSER, Visitor, Weak, proofs::Spent, throttle};
 use crate::{
     app::App,
-    clients::{self, ClientFacts},
+    clients::{OpenSite, Site},
     http::{
         ClientAddress, Problem, Reference, cookies, csrf, limits,
-        page::{self, AdvicePage, Brand},
+        page::{self, AdvicePage},
         text::{Advice, accounts as words},
     },
     ids::ClientId,
@@ -79,50 +79,49 @@ impl Asked {
     }
 
     /// A form of our own, within the rates of its address and its client.
-    async fn posted(&self, app: &App, client: &ClientFacts) -> Result<(), Problem> {
-        self.is_ours(app)?;
-        limits::sign_in(app, self.address, client.id).await
+    async fn posted(&self, app: &App, site: &Site) -> Result<(), Problem> {
+        self.is_ours(site)?;
+        limits::sign_in(app, self.address, site.id).await
     }
 
-    fn is_ours(&self, app: &App) -> Result<(), Problem> {
-        if csrf::is_same_origin(app, &self.headers) {
+    fn is_ours(&self, site: &Site) -> Result<(), Problem> {
+        if csrf::is_same_origin(site.origin(), &self.headers) {
             return Ok(());
         }
         Err(Problem::new(StatusCode::FORBIDDEN, "form.foreign", "Send this form from our own page."))
     }
 }
 
-/// The client of a path where people may use passwords, or the page that says what is closed.
-async fn open(app: &App, slug: &str) -> Result<Result<Arc<ClientFacts>, Response>, Problem> {
-    let client = match clients::pages::open(app, slug).await? {
-        Ok(client) => client,
-        Err(closed) => return Ok(Err(closed)),
-    };
-    if client.allows_passwords() {
-        return Ok(Ok(client));
+/// The site of a client where people may use passwords. Everybody else reads what is closed.
+struct PasswordSite(Site);
+
+impl FromRequestParts<App> for PasswordSite {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        let OpenSite(site) = OpenSite::from_request_parts(parts, app).await?;
+        if site.allows_passwords() {
+            return Ok(Self(site));
+        }
+        Err(advice(&site, StatusCode::FORBIDDEN, &words::NO_PASSWORDS, &site.path("")))
     }
-    let retry = format!("/{}", client.slug);
-    Ok(Err(advice(&client, StatusCode::FORBIDDEN, &words::NO_PASSWORDS, &retry)))
 }
 
 /// A page that says what happened and what to do.
-fn advice(client: &ClientFacts, status: StatusCode, advice: &Advice, retry: &str) -> Response {
-    let page = AdvicePage { brand: Brand::of(client), advice, message: None, reference: None, retry: Some(retry) };
+fn advice(site: &Site, status: StatusCode, advice: &Advice, retry: &str) -> Response {
+    let page = AdvicePage { brand: site.brand(), advice, message: None, reference: None, retry: Some(retry) };
     page::render(status, &page)
 }
 
 /// Why a link opens nothing.
-fn spent(client: &ClientFacts, why: Spent) -> Response {
+fn spent(site: &Site, why: Spent) -> Response {
     let (status, words) = match why {
         Spent::Used => (StatusCode::GONE, &words::LINK_USED),
         Spent::Expired => (StatusCode::GONE, &words::LINK_EXPIRED),
         Spent::Unknown => (StatusCode::NOT_FOUND, &words::LINK_UNKNOWN),
     };
-    let retry = match client.allows_passwords() {
-        true => format!("/{}/login/password", client.slug),
-        false => format!("/{}", client.slug),
-    };
-    advice(client, status, words, &retry)
+    let retry = site.path(if site.allows_passwords() { "/login/password" } else { "" });
+    advice(site, status, words, &retry)
 }
 
 /// Why a password is not taken, in words.
@@ -135,9 +134,9 @@ pub const fn weak(why: Weak) -> &'static str {
 }
 
 /// On to `path`, with a fresh session and, where the browser is to be known next time, its mark.
-pub fn let_in(app: &App, client: &ClientFacts, session: &SessionToken, mark: Option<&str>, path: &str) -> Response {
+pub fn let_in(app: &App, site: &Site, session: &SessionToken, mark: Option<&str>, path: &str) -> Response {
     let mut response = Redirect::to(path).into_response();
-    response.headers_mut().append(header::SET_COOKIE, sessions::set_cookie(app, client, session));
+    response.headers_mut().append(header::SET_COOKIE, sessions::set_cookie(app, site, session));
     if let Some(mark) = mark {
         let cookie = cookies::set(app, KNOWN_BROWSER, mark, Some(throttle::KNOWN_FOR));
         response.headers_mut().append(header::SET_COOKIE, cookie);

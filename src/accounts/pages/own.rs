@@ -1,19 +1,17 @@
 //! The learner's own page: by what they sign in, another password, another address, and the mail that confirms it.
 
-use std::sync::Arc;
-
 use askama::Template;
 use axum::{
     Form, Router,
-    extract::{Path, Query, State},
-    http::StatusCode,
+    extract::{FromRequestParts, Query, State},
+    http::{StatusCode, request::Parts},
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
 };
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::{Asked, come_back, let_in, open, seconds, weak};
+use super::{Asked, PasswordSite, come_back, let_in, seconds, weak};
 use crate::{
     accounts::{
         change::{self, ChangeError, Means, Own},
@@ -21,7 +19,7 @@ use crate::{
         passwords,
     },
     app::App,
-    clients::{self, ClientFacts},
+    clients::{OpenSite, Site},
     http::{
         Problem, assets,
         notice::{self, Notice, Tone},
@@ -78,22 +76,21 @@ pub fn routes() -> Router<App> {
 }
 
 /// Who is signed in, or where to sign in.
-async fn signed_in(app: &App, client: &ClientFacts, cookie: &SessionCookie) -> Result<Result<Own, Response>, Problem> {
+async fn signed_in(app: &App, site: &Site, cookie: &SessionCookie) -> Result<Result<Own, Response>, Problem> {
     let now = app.clock.now();
-    let session = sessions::live(app, cookie, client.id, client.session_idle, now).await?;
+    let session = sessions::live(app, cookie, site.id, site.session_idle, now).await?;
     let own = match session {
-        Some(session) => change::own(app, client.id, session.learner).await?,
+        Some(session) => change::own(app, site.id, session.learner).await?,
         None => None,
     };
-    let account = format!("/{}/account", client.slug);
     Ok(own.ok_or_else(|| {
-        let start = return_to::kept(&format!("/{}", client.slug), Some(&account));
+        let start = return_to::kept(&site.path(""), Some(&site.path("/account")));
         Redirect::to(&start).into_response()
     }))
 }
 
 fn render(
-    client: &ClientFacts,
+    site: &Site,
     own: &Own,
     status: StatusCode,
     troubles: &Troubles,
@@ -101,7 +98,7 @@ fn render(
     notices: &[Notice],
 ) -> Response {
     let email = own.email.as_ref().map(EmailAddress::as_str);
-    let (brand, is_first) = (Brand::of(client), client.verify_email_first);
+    let (brand, is_first) = (site.brand(), site.verify_email_first);
     page::render(status, &AccountPage { brand, means: own.means, email, new_email, troubles, notices, is_first })
 }
 
@@ -112,35 +109,37 @@ struct Told {
 
 async fn show(
     State(app): State<App>,
-    Path(slug): Path<String>,
+    OpenSite(site): OpenSite,
     Query(told): Query<Told>,
     cookie: SessionCookie,
 ) -> Result<Response, Problem> {
-    let client = match clients::pages::open(&app, &slug).await? {
-        Ok(client) => client,
-        Err(closed) => return Ok(closed),
-    };
-    let own = match signed_in(&app, &client, &cookie).await? {
+    let own = match signed_in(&app, &site, &cookie).await? {
         Ok(own) => own,
         Err(to_sign_in) => return Ok(to_sign_in),
     };
-    let notices = notice::take(&app, client.id, own.learner, told.told.as_deref()).await?;
-    Ok(render(&client, &own, StatusCode::OK, &Troubles::default(), "", &notices))
+    let notices = notice::take(&app, site.id, own.learner, told.told.as_deref()).await?;
+    Ok(render(&site, &own, StatusCode::OK, &Troubles::default(), "", &notices))
 }
 
-/// The client and the learner of a form, or the answer to whoever may not send it.
-async fn sender(
-    app: &App,
-    slug: &str,
-    asked: &Asked,
-    cookie: &SessionCookie,
-) -> Result<Result<(Arc<ClientFacts>, Own), Response>, Problem> {
-    let client = match open(app, slug).await? {
-        Ok(client) => client,
-        Err(closed) => return Ok(Err(closed)),
-    };
-    asked.posted(app, &client).await?;
-    Ok(signed_in(app, &client, cookie).await?.map(|own| (client, own)))
+/// Whoever sent a form of this page: the site, the learner, and what else is asked of the request. Whoever may not send it
+/// is answered here.
+struct Sender {
+    site: Site,
+    own: Own,
+    asked: Asked,
+}
+
+impl FromRequestParts<App> for Sender {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        let PasswordSite(site) = PasswordSite::from_request_parts(parts, app).await?;
+        let Ok(asked) = Asked::from_request_parts(parts, app).await;
+        let Ok(cookie) = SessionCookie::from_request_parts(parts, app).await;
+        asked.posted(app, &site).await.map_err(IntoResponse::into_response)?;
+        let own = signed_in(app, &site, &cookie).await.map_err(IntoResponse::into_response)??;
+        Ok(Self { site, own, asked })
+    }
 }
 
 #[derive(Deserialize)]
@@ -153,38 +152,32 @@ struct NewPassword {
 
 async fn change_password(
     State(app): State<App>,
-    Path(slug): Path<String>,
-    asked: Asked,
-    cookie: SessionCookie,
+    Sender { site, own, asked }: Sender,
     Form(typed): Form<NewPassword>,
 ) -> Result<Response, Problem> {
-    let (client, own) = match sender(&app, &slug, &asked, &cookie).await? {
-        Ok(sender) => sender,
-        Err(answer) => return Ok(answer),
-    };
     let now = app.clock.now();
     if !matches!(own.means, Means::Account(_)) {
         return Err(Problem::not_found());
     }
     let wrong = |why| Troubles { current_for_password: Some(why), ..Troubles::default() };
-    if let Err(error) = change::ask_password(&app, &client, &asked.visitor(&app), &own, &typed.current, now).await {
-        return refused(&client, &own, error, wrong, "");
+    if let Err(error) = change::ask_password(&app, &site, &asked.visitor(&app), &own, &typed.current, now).await {
+        return refused(&site, &own, error, wrong, "");
     }
     let email = own.email.as_ref().map_or("", EmailAddress::as_str);
-    let hints = passwords::hints(&own.first_name, &own.last_name, email, &client.name);
+    let hints = passwords::hints(&own.first_name, &own.last_name, email, &site.name);
     if let Err(why) = passwords::judged(&app, &typed.password, hints).await? {
         let troubles = Troubles { password: Some(weak(why)), ..Troubles::default() };
-        return Ok(render(&client, &own, StatusCode::UNPROCESSABLE_ENTITY, &troubles, "", &[]));
+        return Ok(render(&site, &own, StatusCode::UNPROCESSABLE_ENTITY, &troubles, "", &[]));
     }
     let hash = passwords::hash(&app, typed.password).await?;
-    let replaces = asked.session(&app, client.id);
-    let visit = Visit { client: &client, replaces: replaces.as_ref(), reference: asked.reference.as_str(), now };
+    let replaces = asked.session(&app, site.id);
+    let visit = Visit { client: site.client(), replaces: replaces.as_ref(), reference: asked.reference.as_str(), now };
     match change::change_password(&app, &visit, &own, &hash).await {
         Ok(session) => {
-            let path = told(&app, &client, &own, words::own::PASSWORD_DONE, words::own::PASSWORD_DONE_NEXT).await?;
-            Ok(let_in(&app, &client, &session, None, &path))
+            let path = told(&app, &site, &own, words::own::PASSWORD_DONE, words::own::PASSWORD_DONE_NEXT).await?;
+            Ok(let_in(&app, &site, &session, None, &path))
         }
-        Err(error) => refused(&client, &own, error, wrong, ""),
+        Err(error) => refused(&site, &own, error, wrong, ""),
     }
 }
 
@@ -198,15 +191,9 @@ struct NewEmail {
 
 async fn change_email(
     State(app): State<App>,
-    Path(slug): Path<String>,
-    asked: Asked,
-    cookie: SessionCookie,
+    Sender { site, own, asked }: Sender,
     Form(typed): Form<NewEmail>,
 ) -> Result<Response, Problem> {
-    let (client, own) = match sender(&app, &slug, &asked, &cookie).await? {
-        Ok(sender) => sender,
-        Err(answer) => return Ok(answer),
-    };
     let now = app.clock.now();
     if own.means == Means::SsoOnly {
         return Err(Problem::not_found());
@@ -217,47 +204,39 @@ async fn change_email(
         found => {
             let why = if found.is_some() { words::own::SAME_EMAIL } else { words::EMAIL_INVALID };
             let troubles = Troubles { email: Some(why), ..Troubles::default() };
-            return Ok(render(&client, &own, StatusCode::UNPROCESSABLE_ENTITY, &troubles, typed.email.trim(), &[]));
+            return Ok(render(&site, &own, StatusCode::UNPROCESSABLE_ENTITY, &troubles, typed.email.trim(), &[]));
         }
     };
     let wrong = |why| Troubles { current_for_email: Some(why), ..Troubles::default() };
-    if let Err(error) = change::ask_password(&app, &client, &asked.visitor(&app), &own, &typed.current, now).await {
-        return refused(&client, &own, error, wrong, email.as_str());
+    if let Err(error) = change::ask_password(&app, &site, &asked.visitor(&app), &own, &typed.current, now).await {
+        return refused(&site, &own, error, wrong, email.as_str());
     }
-    let visit = Visit { client: &client, replaces: None, reference: asked.reference.as_str(), now };
+    let visit = Visit { client: site.client(), replaces: None, reference: asked.reference.as_str(), now };
     match change::ask_change(&app, &visit, &own, &email).await {
         Ok(()) => {
-            let path = told(&app, &client, &own, words::own::EMAIL_SENT, words::own::EMAIL_SENT_NEXT).await?;
+            let path = told(&app, &site, &own, words::own::EMAIL_SENT, words::own::EMAIL_SENT_NEXT).await?;
             Ok(Redirect::to(&path).into_response())
         }
-        Err(error) => refused(&client, &own, error, wrong, email.as_str()),
+        Err(error) => refused(&site, &own, error, wrong, email.as_str()),
     }
 }
 
-async fn send_again(
-    State(app): State<App>,
-    Path(slug): Path<String>,
-    asked: Asked,
-    cookie: SessionCookie,
-) -> Result<Response, Problem> {
-    let (client, own) = match sender(&app, &slug, &asked, &cookie).await? {
-        Ok(sender) => sender,
-        Err(answer) => return Ok(answer),
-    };
-    let visit = Visit { client: &client, replaces: None, reference: asked.reference.as_str(), now: app.clock.now() };
+async fn send_again(State(app): State<App>, Sender { site, own, asked }: Sender) -> Result<Response, Problem> {
+    let visit =
+        Visit { client: site.client(), replaces: None, reference: asked.reference.as_str(), now: app.clock.now() };
     match change::send_again(&app, &visit, &own).await {
         Ok(()) => {
-            let path = told(&app, &client, &own, words::own::SENT_AGAIN, words::own::SENT_AGAIN_NEXT).await?;
+            let path = told(&app, &site, &own, words::own::SENT_AGAIN, words::own::SENT_AGAIN_NEXT).await?;
             Ok(Redirect::to(&path).into_response())
         }
         // Confirmed in another tab meanwhile: the page shows it.
-        Err(error) => refused(&client, &own, error, |_| Troubles::default(), ""),
+        Err(error) => refused(&site, &own, error, |_| Troubles::default(), ""),
     }
 }
 
 /// The page again, with what was wrong.
 fn refused(
-    client: &ClientFacts,
+    site: &Site,
     own: &Own,
     error: ChangeError,
     wrong: impl FnOnce(&'static str) -> Troubles,
@@ -266,23 +245,23 @@ fn refused(
     match error {
         ChangeError::Wrong => {
             let troubles = wrong(words::WRONG_CURRENT);
-            Ok(render(client, own, StatusCode::UNPROCESSABLE_ENTITY, &troubles, new_email, &[]))
+            Ok(render(site, own, StatusCode::UNPROCESSABLE_ENTITY, &troubles, new_email, &[]))
         }
         ChangeError::Wait(wait) => {
             let troubles = Troubles { slowed: Some(words::slowed(seconds(wait))), ..Troubles::default() };
-            let page = render(client, own, StatusCode::TOO_MANY_REQUESTS, &troubles, new_email, &[]);
+            let page = render(site, own, StatusCode::TOO_MANY_REQUESTS, &troubles, new_email, &[]);
             Ok(come_back(page, wait))
         }
         ChangeError::NotOwn | ChangeError::Taken | ChangeError::Spent(_) => {
-            Ok(Redirect::to(&format!("/{}/account", client.slug)).into_response())
+            Ok(Redirect::to(&site.path("/account")).into_response())
         }
         ChangeError::Fault(fault) => Err(fault.into()),
     }
 }
 
 /// The page again, where this is told once.
-async fn told(app: &App, client: &ClientFacts, own: &Own, title: &str, text: &str) -> Result<String, Problem> {
+async fn told(app: &App, site: &Site, own: &Own, title: &str, text: &str) -> Result<String, Problem> {
     let notices = [Notice { tone: Tone::Good, title: title.to_owned(), text: text.to_owned() }];
-    let handle = notice::keep(app, client.id, own.learner, &notices).await?;
-    Ok(format!("/{}/account?told={handle}", client.slug))
+    let handle = notice::keep(app, site.id, own.learner, &notices).await?;
+    Ok(site.path(&format!("/account?told={handle}")))
 }

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::{
     Form, Router,
-    extract::{Path, Query, State},
+    extract::{Query, State},
     http::StatusCode,
     response::Response,
     routing::get,
@@ -11,11 +11,11 @@ use axum::{
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::{Asked, come_back, let_in, open, seconds};
+use super::{Asked, PasswordSite, come_back, let_in, seconds};
 use crate::{
     accounts::{Attempt, SignInError, sign_in},
     app::App,
-    clients::ClientFacts,
+    clients::Site,
     http::{
         Problem, assets, limits,
         page::{self, AdvicePage, Brand},
@@ -80,33 +80,19 @@ struct Wanted {
     return_to: Option<String>,
 }
 
-async fn show(
-    State(app): State<App>,
-    Path(slug): Path<String>,
-    Query(wanted): Query<Wanted>,
-) -> Result<Response, Problem> {
-    let client = match open(&app, &slug).await? {
-        Ok(client) => client,
-        Err(closed) => return Ok(closed),
-    };
-    let return_to = return_to::checked(&client.slug, wanted.return_to.as_deref());
-    Ok(ask(&client, "", return_to.as_deref()))
+async fn show(PasswordSite(site): PasswordSite, Query(wanted): Query<Wanted>) -> Response {
+    let return_to = site.return_to(wanted.return_to.as_deref());
+    ask(&site, "", return_to.as_deref())
 }
 
 /// The page for an address whose domain leads to no organisation's sign-in: the same for every address.
-pub fn ask(client: &ClientFacts, email: &str, return_to: Option<&str>) -> Response {
-    render(client, StatusCode::OK, email, Trouble::None, return_to)
+pub fn ask(site: &Site, email: &str, return_to: Option<&str>) -> Response {
+    render(site, StatusCode::OK, email, Trouble::None, return_to)
 }
 
-fn render(
-    client: &ClientFacts,
-    status: StatusCode,
-    email: &str,
-    trouble: Trouble,
-    return_to: Option<&str>,
-) -> Response {
-    let all_ways = return_to::kept(&format!("/{}", client.slug), return_to);
-    page::render(status, &PasswordPage { brand: Brand::of(client), email, trouble, return_to, all_ways: &all_ways })
+fn render(site: &Site, status: StatusCode, email: &str, trouble: Trouble, return_to: Option<&str>) -> Response {
+    let all_ways = return_to::kept(&site.path(""), return_to);
+    page::render(status, &PasswordPage { brand: site.brand(), email, trouble, return_to, all_ways: &all_ways })
 }
 
 #[derive(Deserialize)]
@@ -120,28 +106,24 @@ struct Typed {
 
 async fn submit(
     State(app): State<App>,
-    Path(slug): Path<String>,
+    PasswordSite(site): PasswordSite,
     asked: Asked,
     Form(typed): Form<Typed>,
 ) -> Result<Response, Problem> {
-    let client = match open(&app, &slug).await? {
-        Ok(client) => client,
-        Err(closed) => return Ok(closed),
-    };
-    asked.is_ours(&app)?;
+    asked.is_ours(&site)?;
     limits::of_address(&app, asked.address).await?;
     let now = app.clock.now();
-    let return_to = return_to::checked(&client.slug, typed.return_to.as_deref());
-    let again = |status, trouble| render(&client, status, typed.email.trim(), trouble, return_to.as_deref());
+    let return_to = site.return_to(typed.return_to.as_deref());
+    let again = |status, trouble| render(&site, status, typed.email.trim(), trouble, return_to.as_deref());
     let Some(email) = EmailAddress::parse(&typed.email) else {
         return Ok(again(StatusCode::UNPROCESSABLE_ENTITY, Trouble::Email));
     };
     let visitor = asked.visitor(&app);
     // A flood at a client does not keep out the browsers that its people have used before.
     if !visitor.is_known(&app, &email, now) {
-        limits::of_client(&app, client.id).await?;
+        limits::of_client(&app, site.id).await?;
     }
-    let replaces = asked.session(&app, client.id);
+    let replaces = asked.session(&app, site.id);
     let attempt = Attempt {
         visitor: &visitor,
         email: &email,
@@ -149,10 +131,10 @@ async fn submit(
         replaces: replaces.as_ref(),
         reference: asked.reference.as_str(),
     };
-    match sign_in(&app, &client, &attempt, now).await {
+    match sign_in(&app, site.client(), &attempt, now).await {
         Ok(signed_in) => {
-            let home = return_to.unwrap_or_else(|| format!("/{}/dashboard", client.slug));
-            Ok(let_in(&app, &client, &signed_in.session, signed_in.mark.as_deref(), &home))
+            let home = return_to.unwrap_or_else(|| site.path("/dashboard"));
+            Ok(let_in(&app, &site, &signed_in.session, signed_in.mark.as_deref(), &home))
         }
         Err(SignInError::Wrong) => Ok(again(StatusCode::UNPROCESSABLE_ENTITY, Trouble::Wrong)),
         Err(SignInError::Wait(wait)) => {
@@ -161,7 +143,7 @@ async fn submit(
         }
         Err(SignInError::Suspended) => {
             let (advice, reference) = (&text::refused::SUSPENDED, Some(asked.reference.as_str()));
-            let page = AdvicePage { brand: Brand::of(&client), advice, message: None, reference, retry: None };
+            let page = AdvicePage { brand: site.brand(), advice, message: None, reference, retry: None };
             Ok(page::render(StatusCode::FORBIDDEN, &page))
         }
         Err(SignInError::Fault(fault)) => Err(fault.into()),

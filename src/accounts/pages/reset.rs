@@ -11,14 +11,14 @@ use axum::{
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::{Asked, open, spent, weak};
+use super::{Asked, PasswordSite, spent, weak};
 use crate::{
     accounts::{
         passwords,
         reset::{self, ResetError},
     },
     app::App,
-    clients::ClientFacts,
+    clients::Site,
     http::{
         Problem, assets,
         page::{self, Brand},
@@ -42,18 +42,18 @@ pub fn routes() -> Router<App> {
     Router::new().route("/{client}/password/reset/{token}", get(show).post(submit))
 }
 
-fn render(client: &ClientFacts, status: StatusCode, email: &str, wrong: Option<&str>, is_done: bool) -> Response {
-    page::render(status, &ResetPage { brand: Brand::of(client), email, wrong, is_done })
+fn render(site: &Site, status: StatusCode, email: &str, wrong: Option<&str>, is_done: bool) -> Response {
+    page::render(status, &ResetPage { brand: site.brand(), email, wrong, is_done })
 }
 
-async fn show(State(app): State<App>, Path((slug, token)): Path<(String, String)>) -> Result<Response, Problem> {
-    let client = match open(&app, &slug).await? {
-        Ok(client) => client,
-        Err(closed) => return Ok(closed),
-    };
-    Ok(match reset::look(&app, &client, &token, app.clock.now()).await? {
-        Ok(opened) => render(&client, StatusCode::OK, opened.email.as_str(), None, false),
-        Err(why) => spent(&client, why),
+async fn show(
+    State(app): State<App>,
+    PasswordSite(site): PasswordSite,
+    Path((_, token)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    Ok(match reset::look(&app, &site, &token, app.clock.now()).await? {
+        Ok(opened) => render(&site, StatusCode::OK, opened.email.as_str(), None, false),
+        Err(why) => spent(&site, why),
     })
 }
 
@@ -65,29 +65,26 @@ struct Typed {
 
 async fn submit(
     State(app): State<App>,
-    Path((slug, token)): Path<(String, String)>,
+    PasswordSite(site): PasswordSite,
+    Path((_, token)): Path<(String, String)>,
     asked: Asked,
     Form(typed): Form<Typed>,
 ) -> Result<Response, Problem> {
-    let client = match open(&app, &slug).await? {
-        Ok(client) => client,
-        Err(closed) => return Ok(closed),
-    };
-    asked.posted(&app, &client).await?;
+    asked.posted(&app, &site).await?;
     let now = app.clock.now();
     // Before anything is hashed: a link that is none costs nothing.
-    let opened = match reset::look(&app, &client, &token, now).await? {
+    let opened = match reset::look(&app, &site, &token, now).await? {
         Ok(opened) => opened,
-        Err(why) => return Ok(spent(&client, why)),
+        Err(why) => return Ok(spent(&site, why)),
     };
     let email = opened.email.as_str();
     if let Err(why) = passwords::judged(&app, &typed.password, opened.hints).await? {
-        return Ok(render(&client, StatusCode::UNPROCESSABLE_ENTITY, email, Some(weak(why)), false));
+        return Ok(render(&site, StatusCode::UNPROCESSABLE_ENTITY, email, Some(weak(why)), false));
     }
     let hash = passwords::hash(&app, typed.password).await?;
-    match reset::reset(&app, &client, &token, &hash, asked.reference.as_str(), now).await {
-        Ok(()) => Ok(render(&client, StatusCode::OK, email, None, true)),
-        Err(ResetError::Spent(why)) => Ok(spent(&client, why)),
+    match reset::reset(&app, &site, &token, &hash, asked.reference.as_str(), now).await {
+        Ok(()) => Ok(render(&site, StatusCode::OK, email, None, true)),
+        Err(ResetError::Spent(why)) => Ok(spent(&site, why)),
         Err(ResetError::Fault(fault)) => Err(fault.into()),
     }
 }

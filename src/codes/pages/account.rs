@@ -22,7 +22,7 @@ use crate::{
     fault::Fault,
     http::{
         BrowserKey, Problem, cookies, limits,
-        page::{AdvicePage, Brand, render},
+        page::{AdvicePage, render},
         text::{self, redeem as said},
     },
     learners::EmailAddress,
@@ -34,14 +34,14 @@ const NAME_LENGTH: usize = 200;
 /// Makes the learner, redeems, and lands: the same way whether or not anybody has the address. The password is hashed only
 /// after a code has passed.
 pub(super) async fn create(app: &App, visit: Visit, read: Read, sent: Sent) -> Result<Response, Problem> {
-    let checked = match look(app, &visit.client, &read.codes, visit.asker(), visit.now).await {
+    let checked = match look(app, &visit.site, &read.codes, visit.asker(), visit.now).await {
         Ok(checked) => checked,
         Err(refused) => return slowed(app, &visit, read, refused).await,
     };
     let is_good = |one: &Checked| matches!(one.verdict, Verdict::Good | Verdict::WaitsForAddress);
-    if !checked.iter().any(is_good) || !visit.client.allows_passwords() {
+    if !checked.iter().any(is_good) || !visit.site.allows_passwords() {
         // Says what is wrong with the codes, or leads to the client's own sign-in.
-        return Ok(lead_to_box(app, &visit.client, &visit.asked.headers, &read.typed, true, visit.now));
+        return Ok(lead_to_box(app, &visit.site, &visit.asked.headers, &read.typed, true, visit.now));
     }
     let Some(browser) = BrowserKey::read(app, &visit.asked.headers) else { return Ok(no_cookie(&visit)) };
     let (form, email) = judge(app, &visit, &sent).await?;
@@ -52,7 +52,7 @@ pub(super) async fn create(app: &App, visit: Visit, read: Read, sent: Sent) -> R
     };
     limits::sign_up(app, visit.asked.address).await?;
     let new = SignUp {
-        client: visit.client.clone(),
+        client: visit.site.client().clone(),
         codes: checked.iter().filter(|one| is_good(one)).map(|one| one.text.clone()).collect(),
         first_name: form.first_name,
         last_name: form.last_name,
@@ -65,18 +65,18 @@ pub(super) async fn create(app: &App, visit: Visit, read: Read, sent: Sent) -> R
         Ok(signed_up) => signed_up,
         Err(SignUpError::Fault(fault)) => return Err(fault.into()),
         Err(SignUpError::OpensNothing(outcomes)) => {
-            let notices = outcomes.iter().map(|one| words::of_outcome(one, &visit.client)).collect();
+            let notices = outcomes.iter().map(|one| words::of_outcome(one, &visit.site)).collect();
             let show = page::Show { notices, typed: read.typed, ..page::Show::default() };
             return Ok(page::show(app, &visit, StatusCode::UNPROCESSABLE_ENTITY, show).await?);
         }
     };
     let replaces = visit.session_token(app);
     let (learner, epoch) = (signed_up.learner, signed_up.session_epoch);
-    let token = accounts::begin_session(app, &visit.client, learner, epoch, replaces.as_ref(), visit.now).await?;
-    let others = checked.iter().filter(|one| !is_good(one)).filter_map(|one| words::of_checked(one, &visit.client));
+    let token = accounts::begin_session(app, &visit.site, learner, epoch, replaces.as_ref(), visit.now).await?;
+    let others = checked.iter().filter(|one| !is_good(one)).filter_map(|one| words::of_checked(one, &visit.site));
     let home = home(app, &visit, learner, &signed_up.outcomes, others.collect()).await?;
-    let age = chrono::Duration::from_std(visit.client.session_absolute).ok();
-    let cookie = cookies::set(app, &cookies::session_name(visit.client.id), token.expose(), age);
+    let age = chrono::Duration::from_std(visit.site.session_absolute).ok();
+    let cookie = cookies::set(app, &cookies::session_name(visit.site.id), token.expose(), age);
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&home)).into_response())
 }
 
@@ -84,7 +84,7 @@ pub(super) async fn create(app: &App, visit: Visit, read: Read, sent: Sent) -> R
 async fn judge(app: &App, visit: &Visit, sent: &Sent) -> Result<(AccountForm, Option<EmailAddress>), Fault> {
     let is_name = |name: &str| !clean_name(name).is_empty() && name.trim().chars().count() <= NAME_LENGTH;
     let email = EmailAddress::parse(&sent.email);
-    let hints = passwords::hints(&sent.first_name, &sent.last_name, &sent.email, &visit.client.name);
+    let hints = passwords::hints(&sent.first_name, &sent.last_name, &sent.email, &visit.site.name);
     let password_wrong = passwords::judged(app, &sent.password, hints).await?.err().map(weak);
     let short = |text: &str| text.chars().take(320).collect::<String>();
     let form = AccountForm {
@@ -109,9 +109,9 @@ fn weak(why: Weak) -> String {
 
 /// Without a cookie nobody could be signed in: told before anything is made.
 fn no_cookie(visit: &Visit) -> Response {
-    let retry = format!("/{}/redeem", visit.client.slug);
+    let retry = visit.site.path("/redeem");
     let page = AdvicePage {
-        brand: Brand::of(&visit.client),
+        brand: visit.site.brand(),
         advice: &text::refused::NO_COOKIE,
         message: None,
         reference: None,

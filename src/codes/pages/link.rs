@@ -10,36 +10,32 @@ use axum::{
 use super::visit::{Asked, lead_to_box};
 use crate::{
     app::App,
-    clients::{self, ClientFacts},
+    clients::{OpenSite, Site},
     codes::text,
     http::{
-        Problem,
-        page::{self, AdvicePage, Brand},
+        page::{self, AdvicePage},
         text::neutral,
     },
 };
 
 pub(super) async fn follow(
     State(app): State<App>,
-    Path((slug, word)): Path<(String, String)>,
+    OpenSite(site): OpenSite,
+    Path((_, word)): Path<(String, String)>,
     asked: Asked,
-) -> Result<Response, Problem> {
+) -> Response {
     let now = app.clock.now();
-    let client = app.clients.by_slug(&app.db, &slug).await?.ok_or_else(Problem::not_found)?;
-    if !client.is_live(now) {
-        return Ok(clients::pages::closed(&client));
-    }
     let mut response = match text::reserved(&word) {
         // One of our own pages, in letters of another size.
-        Some(page) if page != word => Redirect::to(&format!("/{}/{page}", client.slug)).into_response(),
-        Some(_) => nothing_here(&client),
-        None if may_be_typed(&word) => lead_to_box(&app, &client, &asked.headers, &word, false, now),
-        None => nothing_here(&client),
+        Some(page) if page != word => Redirect::to(&site.path(&format!("/{page}"))).into_response(),
+        Some(_) => nothing_here(&site),
+        None if may_be_typed(&word) => lead_to_box(&app, &site, &asked.headers, &word, false, now),
+        None => nothing_here(&site),
     };
     let headers = response.headers_mut();
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex"));
-    Ok(response)
+    response
 }
 
 /// Whether a person may have meant a code: letters and digits of any script, in groups. File names and other things that
@@ -51,14 +47,9 @@ fn may_be_typed(word: &str) -> bool {
     (6..=200).contains(&count) && word.chars().all(|letter| is_ours(letter) && !letter.is_control())
 }
 
-fn nothing_here(client: &ClientFacts) -> Response {
-    let page = AdvicePage {
-        brand: Brand::of(client),
-        advice: &neutral::NOT_FOUND,
-        message: None,
-        reference: None,
-        retry: None,
-    };
+fn nothing_here(site: &Site) -> Response {
+    let page =
+        AdvicePage { brand: site.brand(), advice: &neutral::NOT_FOUND, message: None, reference: None, retry: None };
     page::render(StatusCode::NOT_FOUND, &page)
 }
 

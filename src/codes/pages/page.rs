@@ -92,29 +92,29 @@ pub(super) struct Show {
 
 /// Renders the page for whoever is there.
 pub(super) async fn show(app: &App, visit: &Visit, status: StatusCode, show: Show) -> Result<Response, Fault> {
-    let client = &visit.client;
+    let site = &visit.site;
     let (browser, cookie) = BrowserKey::of(app, &visit.asked.headers);
     let is_good = |one: &&Checked| matches!(one.verdict, Verdict::Good | Verdict::WaitsForAddress);
     let good: Vec<&Checked> = show.checked.iter().filter(is_good).collect();
     let bad: Vec<Notice> =
-        show.checked.iter().filter_map(|one| words::of_checked(one, client)).chain(show.notices).collect();
+        show.checked.iter().filter_map(|one| words::of_checked(one, site)).chain(show.notices).collect();
     let good_codes = typed::joined(good.iter().map(|one| &one.text));
     let good: Vec<Line> = good
         .into_iter()
-        .map(|one| Line { code: one.text.as_str().to_owned(), opens: words::names(&one.sublicenses, client) })
+        .map(|one| Line { code: one.text.as_str().to_owned(), opens: words::names(&one.sublicenses, site) })
         .collect();
     let ways = if good.is_empty() || visit.person.is_some() { Vec::new() } else { ways(app, visit).await? };
     let kept = Kept::new(good_codes.clone(), true, visit.now);
     let sign_in = match good.is_empty() {
-        true => format!("/{}/login", client.slug),
+        true => site.path("/login"),
         false => {
-            let back = box_with(app, client, &browser, &kept);
+            let back = box_with(app, site, &browser, &kept);
             let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("return_to", &back).finish();
-            format!("/{}/login?{query}", client.slug)
+            site.path(&format!("/login?{query}"))
         }
     };
     let page = RedeemPage {
-        brand: Brand::of(client),
+        brand: site.brand(),
         typed: &show.typed,
         trouble: show.trouble,
         bad: &bad,
@@ -122,7 +122,7 @@ pub(super) async fn show(app: &App, visit: &Visit, status: StatusCode, show: Sho
         good_codes: &good_codes,
         person: visit.person.as_ref().map(|person| person.name.as_str()),
         ways: &ways,
-        account: client.allows_passwords().then_some(&show.account),
+        account: site.allows_passwords().then_some(&show.account),
         sign_in: &sign_in,
     };
     let mut response = page::render(status, &page);
@@ -132,9 +132,9 @@ pub(super) async fn show(app: &App, visit: &Visit, status: StatusCode, show: Sho
 }
 
 async fn ways(app: &App, visit: &Visit) -> Result<Vec<CarryingWay>, Fault> {
-    let active = connections::for_landing(&mut *app.acquire().await?, visit.client.id).await?;
+    let active = connections::for_landing(&mut *app.acquire().await?, visit.site.id).await?;
     let way = |connection: connections::ConnectionSummary| CarryingWay {
-        action: format!("/{}/login/{}", visit.client.slug, connection.id),
+        action: visit.site.path(&format!("/login/{}", connection.id)),
         name: connection.name,
     };
     Ok(active.into_iter().map(way).collect())

@@ -2,7 +2,7 @@
 
 use axum::{
     Form,
-    extract::{Path, Query, State, rejection::FormRejection},
+    extract::{Query, State, rejection::FormRejection},
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Redirect, Response},
 };
@@ -17,6 +17,7 @@ use super::{
 use crate::{
     app::App,
     audit::Actor,
+    clients::Place,
     codes::{
         self, Checked, CodeOutcome, CodeResult, CodeText, RedeemOrder,
         kept::Kept,
@@ -89,17 +90,17 @@ fn read(typed: &str) -> Result<Read, Box<Show>> {
 /// `GET /{client}/redeem`
 pub(super) async fn show(
     State(app): State<App>,
-    Path(slug): Path<String>,
+    place: Place,
     Query(handle): Query<Handle>,
     asked: Asked,
 ) -> Result<Response, Problem> {
-    let visit = match enter(&app, &slug, asked).await? {
+    let visit = match enter(&app, &place, asked).await? {
         Ok(visit) => visit,
         Err(closed) => return Ok(closed),
     };
     let Some(handle) = handle.h else { return Ok(page::show(&app, &visit, StatusCode::OK, Show::default()).await?) };
     let browser = BrowserKey::read(&app, &visit.asked.headers);
-    let kept = browser.and_then(|browser| Kept::open(&app, visit.client.id, &browser, &handle, visit.now));
+    let kept = browser.and_then(|browser| Kept::open(&app, visit.site.id, &browser, &handle, visit.now));
     let Some(kept) = kept else {
         let trouble = Some((text::FORGOTTEN.title.to_owned(), text::FORGOTTEN.next.to_owned()));
         return Ok(page::show(&app, &visit, StatusCode::OK, Show { trouble, ..Show::default() }).await?);
@@ -109,8 +110,8 @@ pub(super) async fn show(
         Err(trouble) => return Ok(page::show(&app, &visit, StatusCode::OK, *trouble).await?),
     };
     let looked = match kept.is_counted {
-        true => look_again(&app, &visit.client, &read.codes, visit.asker(), visit.now).await,
-        false => look(&app, &visit.client, &read.codes, visit.asker(), visit.now).await,
+        true => look_again(&app, &visit.site, &read.codes, visit.asker(), visit.now).await,
+        false => look(&app, &visit.site, &read.codes, visit.asker(), visit.now).await,
     };
     match looked {
         Ok(checked) => Ok(page::show(&app, &visit, StatusCode::OK, read.show(checked)).await?),
@@ -121,11 +122,15 @@ pub(super) async fn show(
 /// `POST /{client}/redeem`
 pub(super) async fn redeem(
     State(app): State<App>,
-    Path(slug): Path<String>,
+    place: Place,
     asked: Asked,
     form: Result<Form<Sent>, FormRejection>,
 ) -> Result<Response, Problem> {
-    if !csrf::is_same_origin(&app, &asked.headers) {
+    let visit = match enter(&app, &place, asked).await? {
+        Ok(visit) => visit,
+        Err(closed) => return Ok(closed),
+    };
+    if !csrf::is_same_origin(visit.site.origin(), &visit.asked.headers) {
         return Err(Problem::new(StatusCode::FORBIDDEN, "form.foreign", "Send this form from our own page."));
     }
     let Form(sent) = form.map_err(|rejection| {
@@ -135,10 +140,6 @@ pub(super) async fn redeem(
             "The form does not read. Reload the page and send it again.",
         )
     })?;
-    let visit = match enter(&app, &slug, asked).await? {
-        Ok(visit) => visit,
-        Err(closed) => return Ok(closed),
-    };
     let read = match read(&sent.codes) {
         Ok(read) => read,
         Err(trouble) => return Ok(page::show(&app, &visit, StatusCode::UNPROCESSABLE_ENTITY, *trouble).await?),
@@ -146,7 +147,7 @@ pub(super) async fn redeem(
     match &visit.person {
         Some(person) => {
             let order = RedeemOrder {
-                client: visit.client.clone(),
+                client: visit.site.client().clone(),
                 learner: person.learner,
                 verified_email: person.verified_email.clone(),
                 codes: read.codes.clone(),
@@ -157,8 +158,8 @@ pub(super) async fn redeem(
             redeem_signed_in(&app, &visit, read, order).await
         }
         None if sent.account.is_some() => account::create(&app, visit, read, sent).await,
-        None => match look(&app, &visit.client, &read.codes, visit.asker(), visit.now).await {
-            Ok(_) => Ok(lead_to_box(&app, &visit.client, &visit.asked.headers, &read.typed, true, visit.now)),
+        None => match look(&app, &visit.site, &read.codes, visit.asker(), visit.now).await {
+            Ok(_) => Ok(lead_to_box(&app, &visit.site, &visit.asked.headers, &read.typed, true, visit.now)),
             Err(refused) => slowed(&app, &visit, read, refused).await,
         },
     }
@@ -188,7 +189,7 @@ async fn redeem_signed_in(app: &App, visit: &Visit, read: Read, order: RedeemOrd
     let settled = guessing::settle(app, admitted, wrong, used_up);
     if !outcomes.iter().any(|outcome| lands(&outcome.result)) {
         settled.await?;
-        let notices = outcomes.iter().map(|one| words::of_outcome(one, &visit.client)).chain(read.malformed());
+        let notices = outcomes.iter().map(|one| words::of_outcome(one, &visit.site)).chain(read.malformed());
         let show = Show { notices: notices.collect(), typed: read.typed, ..Show::default() };
         return Ok(page::show(app, visit, StatusCode::UNPROCESSABLE_ENTITY, show).await?);
     }
@@ -215,9 +216,9 @@ pub(super) async fn home(
     outcomes: &[CodeOutcome],
     more: Vec<Notice>,
 ) -> Result<String, crate::fault::Fault> {
-    let notices: Vec<Notice> = outcomes.iter().map(|one| words::of_outcome(one, &visit.client)).chain(more).collect();
-    let handle = notice::keep(app, visit.client.id, learner, &notices).await?;
-    Ok(notice::dashboard(&visit.client.slug, &handle))
+    let notices: Vec<Notice> = outcomes.iter().map(|one| words::of_outcome(one, &visit.site)).chain(more).collect();
+    let handle = notice::keep(app, visit.site.id, learner, &notices).await?;
+    Ok(visit.site.path(&notice::dashboard(&handle)))
 }
 
 /// Nothing is looked at now: when to come back, with the box as it was.

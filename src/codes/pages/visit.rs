@@ -1,6 +1,6 @@
 //! Who stands before the redeem page, and how codes travel to it.
 
-use std::{convert::Infallible, sync::Arc};
+use std::convert::Infallible;
 
 use axum::{
     extract::FromRequestParts,
@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     app::App,
-    clients::{self, ClientFacts},
+    clients::{self, Place, Site},
     codes::{kept::Kept, look::Asker, store_person},
     http::{BrowserKey, ClientAddress, Problem, Reference, guessing::Source},
     ids::LearnerId,
@@ -49,7 +49,7 @@ pub(super) struct Person {
 
 /// One request at one open client.
 pub(super) struct Visit {
-    pub client: Arc<ClientFacts>,
+    pub site: Site,
     pub person: Option<Person>,
     pub asked: Asked,
     pub now: DateTime<Utc>,
@@ -57,23 +57,23 @@ pub(super) struct Visit {
 
 /// Finds client and session: for a learner who is signed in, one round trip to Redis and one to PostgreSQL. The inner
 /// error is the page of a client that is closed.
-pub(super) async fn enter(app: &App, slug: &str, asked: Asked) -> Result<Result<Visit, Response>, Problem> {
+pub(super) async fn enter(app: &App, place: &Place, asked: Asked) -> Result<Result<Visit, Response>, Problem> {
     let now = app.clock.now();
-    let met = app.clients.met(&app.db, slug).await?.ok_or_else(Problem::not_found)?;
+    let met = place.met(app).await?;
     let session = asked.cookie.session(app, met.id, met.session_idle, now).await?;
     let row = match &session {
         Some(session) => store_person::person(&app.db, met.id, session.learner, session.idp.as_ref()).await?,
         None => None,
     };
     let found = session.zip(row).filter(|(session, row)| session.epoch == row.session_epoch);
-    let client = match &found {
-        Some((_, row)) => app.clients.at_version(&app.db, met.id, row.client_version).await?,
-        None => app.clients.by_slug(&app.db, slug).await?.ok_or_else(Problem::not_found)?,
+    let site = match &found {
+        Some((_, row)) => place.at_version(app, met, row.client_version).await?,
+        None => place.now(app).await?,
     };
-    if !client.is_live(now) {
-        return Ok(Err(clients::pages::closed(&client)));
+    if !site.is_live(now) {
+        return Ok(Err(clients::pages::closed(&site)));
     }
-    let found = found.filter(|(session, _)| session.idp.is_some() || client.allows_passwords());
+    let found = found.filter(|(session, _)| session.idp.is_some() || site.allows_passwords());
     let person = found.map(|(session, row)| {
         let name = format!("{} {}", row.first_name, row.last_name);
         let own = Some(name.trim()).filter(|name| !name.is_empty()).or(row.email.as_deref());
@@ -83,14 +83,14 @@ pub(super) async fn enter(app: &App, slug: &str, asked: Asked) -> Result<Result<
             verified_email: row.email.as_deref().filter(|_| row.email_verified).and_then(EmailAddress::parse),
         }
     });
-    Ok(Ok(Visit { client, person, asked, now }))
+    Ok(Ok(Visit { site, person, asked, now }))
 }
 
 impl Visit {
     /// By whom guesses are counted.
     pub fn source(&self) -> Source {
         Source {
-            client: self.client.id,
+            client: self.site.id,
             learner: self.person.as_ref().map(|person| person.learner),
             address: self.asked.address,
         }
@@ -106,22 +106,22 @@ impl Visit {
 
     /// The token of the session that the browser brought, live or not: it ends when another begins.
     pub fn session_token(&self, app: &App) -> Option<SessionToken> {
-        self.asked.cookie.token(app, self.client.id)
+        self.asked.cookie.token(app, self.site.id)
     }
 }
 
 /// The redeem page with these codes, whose text does not stand in its address.
-pub(super) fn box_with(app: &App, client: &ClientFacts, browser: &BrowserKey, kept: &Kept) -> String {
-    match kept.seal(app, client.id, browser) {
-        Some(handle) => format!("/{}/redeem?h={handle}", client.slug),
-        None => format!("/{}/redeem", client.slug),
+pub(super) fn box_with(app: &App, site: &Site, browser: &BrowserKey, kept: &Kept) -> String {
+    match kept.seal(app, site.id, browser) {
+        Some(handle) => site.path(&format!("/redeem?h={handle}")),
+        None => site.path("/redeem"),
     }
 }
 
 /// Leads the browser to the redeem page with what was typed.
 pub fn lead_to_box(
     app: &App,
-    client: &ClientFacts,
+    site: &Site,
     headers: &HeaderMap,
     typed: &str,
     is_counted: bool,
@@ -129,7 +129,7 @@ pub fn lead_to_box(
 ) -> Response {
     let (browser, cookie) = BrowserKey::of(app, headers);
     let kept = Kept::new(typed.to_owned(), is_counted, now);
-    let mut response = Redirect::to(&box_with(app, client, &browser, &kept)).into_response();
+    let mut response = Redirect::to(&box_with(app, site, &browser, &kept)).into_response();
     plant(&mut response, cookie);
     response
 }

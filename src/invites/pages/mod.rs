@@ -2,12 +2,10 @@
 
 mod show;
 
-use std::sync::Arc;
-
 use axum::{
     Form, Router,
-    extract::{Path, State},
-    http::{HeaderMap, StatusCode, header},
+    extract::{FromRequestParts, Path, State},
+    http::{HeaderMap, StatusCode, header, request::Parts},
     response::{IntoResponse, Redirect, Response},
     routing::get,
 };
@@ -26,7 +24,7 @@ use super::{
 use crate::{
     accounts::{self, KNOWN_BROWSER},
     app::App,
-    clients::{self, ClientFacts},
+    clients::{OpenSite, Site},
     fault::Fault,
     http::{ClientAddress, Problem, Reference, cookies, csrf, limits, text},
     ids::LearnerId,
@@ -52,33 +50,35 @@ struct Posted {
 
 /// One request of one client's page.
 struct Asked {
-    client: Arc<ClientFacts>,
+    site: Site,
     token: String,
     now: DateTime<Utc>,
 }
 
-async fn ask(app: &App, slug: &str, token: String) -> Result<Result<Asked, Response>, Problem> {
-    let client = app.clients.by_slug(&app.db, slug).await?.ok_or_else(Problem::not_found)?;
-    let now = app.clock.now();
-    if !client.is_live(now) {
-        return Ok(Err(clients::pages::closed(&client)));
+impl FromRequestParts<App> for Asked {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        let OpenSite(site) = OpenSite::from_request_parts(parts, app).await?;
+        let token = Path::<(String, String)>::from_request_parts(parts, app).await;
+        let Path((_, token)) = token.map_err(IntoResponse::into_response)?;
+        Ok(Self { site, token, now: app.clock.now() })
     }
-    Ok(Ok(Asked { client, token, now }))
 }
 
 impl Asked {
     async fn meet(&self, app: &App) -> Result<Met, Fault> {
         let Some(link) = Link::read(&self.token) else { return Ok(Met::Unknown) };
-        meet::meet(&mut *app.acquire().await?, self.client.id, &link, self.now).await
+        meet::meet(&mut *app.acquire().await?, self.site.id, &link, self.now).await
     }
 
     async fn session(&self, app: &App, cookie: &SessionCookie) -> Result<Option<LearnerId>, Fault> {
-        let session = sessions::live(app, cookie, self.client.id, self.client.session_idle, self.now).await?;
+        let session = sessions::live(app, cookie, self.site.id, self.site.session_idle, self.now).await?;
         Ok(session.map(|session| session.learner))
     }
 
     fn look(&self) -> Look<'_> {
-        Look { client: &self.client, token: &self.token }
+        Look { site: &self.site, token: &self.token }
     }
 
     /// The page of an open invite, for whoever holds its link.
@@ -90,10 +90,10 @@ impl Asked {
         (status, wrong): (StatusCode, &Wrong),
     ) -> Result<Response, Problem> {
         let mut conn = app.acquire().await?;
-        let way = match meet::visitor(&mut conn, self.client.id, session, offered).await? {
+        let way = match meet::visitor(&mut conn, self.site.id, session, offered).await? {
             Visitor::Invited(person) => Way::OneClick { person },
             Visitor::Somebody { person, may_accept } => Way::Other { person, may_accept },
-            Visitor::Nobody => match meet::doors(&mut conn, &self.client, offered).await? {
+            Visitor::Nobody => match meet::doors(&mut conn, &self.site, offered).await? {
                 Doors::Sso(also) => Way::Sso { also },
                 Doors::Password { has_account: true, also } => Way::Account { also },
                 Doors::Password { has_account: false, also } => Way::New { also },
@@ -104,15 +104,7 @@ impl Asked {
     }
 }
 
-async fn open(
-    State(app): State<App>,
-    Path((slug, token)): Path<(String, String)>,
-    cookie: SessionCookie,
-) -> Result<Response, Problem> {
-    let asked = match ask(&app, &slug, token).await? {
-        Ok(asked) => asked,
-        Err(closed) => return Ok(closed),
-    };
+async fn open(State(app): State<App>, asked: Asked, cookie: SessionCookie) -> Result<Response, Problem> {
     match asked.meet(&app).await? {
         Met::Open(offered) => {
             let session = asked.session(&app, &cookie).await?;
@@ -138,28 +130,23 @@ async fn over(app: &App, asked: &Asked, met: Met, cookie: &SessionCookie) -> Res
 }
 
 /// Whoever reloads the answer to the form by its address is shown the invite.
-async fn back(Path((slug, token)): Path<(String, String)>) -> Result<Response, Problem> {
-    let link = Link::read(&token).filter(|_| slug.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'));
-    let link = link.ok_or_else(Problem::not_found)?;
-    Ok(Redirect::to(&link.path(&slug)).into_response())
+async fn back(asked: Asked) -> Result<Response, Problem> {
+    let link = Link::read(&asked.token).ok_or_else(Problem::not_found)?;
+    Ok(Redirect::to(&asked.site.path(&link.path())).into_response())
 }
 
 async fn accept(
     State(app): State<App>,
-    Path((slug, token)): Path<(String, String)>,
+    asked: Asked,
     (from, reference): (ClientAddress, Reference),
     cookie: SessionCookie,
     headers: HeaderMap,
     Form(posted): Form<Posted>,
 ) -> Result<Response, Problem> {
-    let asked = match ask(&app, &slug, token).await? {
-        Ok(asked) => asked,
-        Err(closed) => return Ok(closed),
-    };
-    if !csrf::is_same_origin(&app, &headers) {
+    if !csrf::is_same_origin(asked.site.origin(), &headers) {
         return Err(Problem::new(StatusCode::FORBIDDEN, "form.foreign", "Send this form from our own page."));
     }
-    limits::sign_in(&app, from, asked.client.id).await?;
+    limits::sign_in(&app, from, asked.site.id).await?;
     let met = asked.meet(&app).await?;
     match (met, posted.step.as_str()) {
         (Met::Open(_), "sign_out") => sign_out(&app, &asked, &cookie).await,
@@ -181,11 +168,11 @@ async fn accept(
 
 /// Ends the session of whoever is signed in, and shows the invite again.
 async fn sign_out(app: &App, asked: &Asked, cookie: &SessionCookie) -> Result<Response, Problem> {
-    if let Some(token) = cookie.token(app, asked.client.id) {
-        sessions::end(app, asked.client.id, &token).await?;
+    if let Some(token) = cookie.token(app, asked.site.id) {
+        sessions::end(app, asked.site.id, &token).await?;
     }
-    let gone = [(header::SET_COOKIE, cookies::unset(app, &cookies::session_name(asked.client.id)))];
-    let again = format!("/{}/invites/{}", asked.client.slug, asked.token);
+    let gone = [(header::SET_COOKIE, cookies::unset(app, &cookies::session_name(asked.site.id)))];
+    let again = asked.site.path(&format!("/invites/{}", asked.token));
     Ok((gone, Redirect::to(&again)).into_response())
 }
 
@@ -200,7 +187,7 @@ async fn as_signed_in(
     let Some(learner) = session else {
         return ended_or_offered(app, asked, offered, None).await;
     };
-    match enter::in_session(app, asked.client.id, offered, learner, (reference, asked.now)).await {
+    match enter::in_session(app, asked.site.id, offered, learner, (reference, asked.now)).await {
         Ok(()) => Ok(to_dashboard(asked).into_response()),
         Err(NotEntered::NotAccepted(NotAccepted::OtherAddress { .. })) => {
             asked.offer(app, session, offered, (StatusCode::CONFLICT, &Wrong::default())).await
@@ -221,11 +208,11 @@ async fn by_password(
     {
         let mut conn = app.acquire().await?;
         // A form that was left open while somebody else signed in asks again; one that was sent twice goes on.
-        if let Visitor::Somebody { .. } = meet::visitor(&mut conn, asked.client.id, session, offered).await? {
+        if let Visitor::Somebody { .. } = meet::visitor(&mut conn, asked.site.id, session, offered).await? {
             drop(conn);
             return ended_or_offered(app, asked, offered, session).await;
         }
-        let doors = meet::doors(&mut conn, &asked.client, offered).await?;
+        let doors = meet::doors(&mut conn, &asked.site, offered).await?;
         drop(conn);
         match doors {
             Doors::Sso(_) | Doors::None => return ended_or_offered(app, asked, offered, session).await,
@@ -239,14 +226,13 @@ async fn by_password(
     }
     let typed =
         Typed { first_name: &posted.first_name, last_name: &posted.last_name, password: posted.password.clone() };
-    let entered = enter::with_password(app, &asked.client, offered, visitor, &typed, (reference, asked.now)).await;
+    let entered = enter::with_password(app, &asked.site, offered, visitor, &typed, (reference, asked.now)).await;
     match entered {
         Ok(joined) => {
-            let replaces = cookie.token(app, asked.client.id);
+            let replaces = cookie.token(app, asked.site.id);
             let (learner, epoch) = (joined.learner, joined.epoch);
-            let token =
-                accounts::begin_session(app, &asked.client, learner, epoch, replaces.as_ref(), asked.now).await?;
-            let session = cookies::set(app, &cookies::session_name(asked.client.id), token.expose(), None);
+            let token = accounts::begin_session(app, &asked.site, learner, epoch, replaces.as_ref(), asked.now).await?;
+            let session = cookies::set(app, &cookies::session_name(asked.site.id), token.expose(), None);
             Ok(([(header::SET_COOKIE, session)], to_dashboard(asked)).into_response())
         }
         Err(error) => match Wrong::after(&error, &posted.first_name, &posted.last_name) {
@@ -298,5 +284,5 @@ async fn refuse(
 }
 
 fn to_dashboard(asked: &Asked) -> Redirect {
-    Redirect::to(&format!("/{}/dashboard", asked.client.slug))
+    Redirect::to(&asked.site.path("/dashboard"))
 }

@@ -13,7 +13,7 @@ use crate::{
     accounts::{Weak, clean_name},
     app::App,
     claims::Role,
-    clients::ClientFacts,
+    clients::Site,
     connections::ConnectionSummary,
     fault::Fault,
     http::{
@@ -26,7 +26,7 @@ use crate::{
 /// Whose page it is, and the link that it came by.
 #[derive(Clone, Copy)]
 pub(super) struct Look<'a> {
-    pub client: &'a ClientFacts,
+    pub site: &'a Site,
     pub token: &'a str,
 }
 
@@ -151,7 +151,7 @@ pub(super) fn show(
     way: &Way,
     wrong: &Wrong,
 ) -> Response {
-    let client = look.client;
+    let site = look.site;
     let invited = offered.map(|offered| match way.shows_address() {
         true => offered.email.clone(),
         false => accept::mask(&offered.email),
@@ -162,18 +162,18 @@ pub(super) fn show(
     let first_name = typed.map(|names| &names.0).or(person.map(|person| &person.first_name));
     let last_name = typed.map(|names| &names.1).or(person.map(|person| &person.last_name));
     let offers = |id| offered.is_some_and(|offered| offered.sublicenses.contains(id));
-    let until = offered.map(|offered| text::day_and_time(offered.expires_at.with_timezone(&client.time_zone)));
+    let until = offered.map(|offered| text::day_and_time(offered.expires_at.with_timezone(&site.time_zone)));
     let page = InvitePage {
-        brand: Brand::of(client),
+        brand: site.brand(),
         way,
         wrong,
         first_name: first_name.map(String::as_str).unwrap_or_default(),
         last_name: last_name.map(String::as_str).unwrap_or_default(),
         invited: invited.unwrap_or_default(),
-        sublicenses: client.sublicenses.iter().filter(|part| offers(&part.id)).map(|part| part.name.as_str()).collect(),
+        sublicenses: site.sublicenses.iter().filter(|part| offers(&part.id)).map(|part| part.name.as_str()).collect(),
         is_manager: offered.is_some_and(|offered| offered.role == Role::Manager),
         until: until.unwrap_or_default(),
-        action: format!("/{}/invites/{}/accept", client.slug, look.token),
+        action: site.path(&format!("/invites/{}/accept", look.token)),
         token: look.token,
     };
     let mut response = page::render(status, &page);
@@ -185,9 +185,9 @@ pub(super) fn show(
 
 /// Says why there is nothing to accept, and what to do.
 pub(super) fn gone(look: &Look<'_>, status: StatusCode, advice: &Advice) -> Response {
-    let own = format!("/{}/invites/{}", look.client.slug, look.token);
+    let own = look.site.path(&format!("/invites/{}", look.token));
     let retry = advice.retry.then_some(own.as_str());
-    page::render(status, &AdvicePage { brand: Brand::of(look.client), advice, message: None, reference: None, retry })
+    page::render(status, &AdvicePage { brand: look.site.brand(), advice, message: None, reference: None, retry })
 }
 
 /// The page of a refusal that no correction helps; `Err` where there is none: the machinery failed, or the invite's own

@@ -12,7 +12,7 @@ use axum::{
 use super::refusal;
 use crate::{
     app::App,
-    clients::ClientFacts,
+    clients::Site,
     connections::ConnectionFacts,
     http::{ClientAddress, Problem, Reference, cookies, limits},
     ids::ConnectionId,
@@ -52,15 +52,17 @@ pub(super) async fn find(app: &App, id: &str) -> Result<Arc<ConnectionFacts>, Pr
     app.connections.find(app, id).await?.ok_or_else(Problem::not_found)
 }
 
-pub(super) async fn client_of(app: &App, connection: &ConnectionFacts) -> Result<Arc<ClientFacts>, Problem> {
-    Ok(app.clients.at_version(&app.db, connection.client_id, 0).await?)
+/// The pages of a connection's client on the base origin, where protocol messages arrive.
+pub(super) async fn site_of(app: &App, connection: &ConnectionFacts) -> Result<Site, Problem> {
+    let client = app.clients.at_version(&app.db, connection.client_id, 0).await?;
+    Ok(Site::on_base(app, &client))
 }
 
 /// A sign-in that stopped: the client's page with what to do, or a problem where the machinery failed.
-pub(super) fn stopped(client: &ClientFacts, stop: Stop, reference: &Reference) -> Answer {
+pub(super) fn stopped(site: &Site, stop: Stop, reference: &Reference) -> Answer {
     match stop {
         Stop::Fault(fault) => Err(fault.into()),
-        Stop::Refused(reason) => Ok(refusal::page(client, &reason, reference)),
+        Stop::Refused(reason) => Ok(refusal::page(site, &reason, reference)),
     }
 }
 
@@ -119,10 +121,10 @@ pub(super) async fn landed(
 ) -> Answer {
     let signed_in = match done {
         Ok(signed_in) => signed_in,
-        Err(stop) => return stopped(&*client_of(app, connection).await?, stop, reference),
+        Err(stop) => return stopped(&site_of(app, connection).await?, stop, reference),
     };
-    let name = cookies::session_name(signed_in.client.id);
-    let age = chrono::Duration::from_std(signed_in.client.session_absolute).ok();
+    let name = cookies::session_name(signed_in.site.id);
+    let age = chrono::Duration::from_std(signed_in.site.session_absolute).ok();
     let mut response = Redirect::to(&signed_in.return_to).into_response();
     response.headers_mut().append(header::SET_COOKIE, cookies::set(app, &name, signed_in.token.expose(), age));
     Ok(response)

@@ -4,7 +4,7 @@
 use askama::Template;
 use axum::{
     Form, Router,
-    extract::{Path, Query, State},
+    extract::{Query, State},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Redirect, Response},
     routing::get,
@@ -16,14 +16,13 @@ use crate::{
     accounts,
     app::App,
     claims::email_domain,
-    clients::{self, ClientFacts},
+    clients::{OpenSite, Site},
     connections,
     http::{
         ClientAddress, Problem, assets, csrf, limits,
         page::{self, Brand},
         text,
     },
-    login::return_to,
 };
 
 /// What is wrong with the address that was typed.
@@ -65,17 +64,9 @@ pub fn routes() -> Router<App> {
     Router::new().route("/{client}/login", get(form).post(route))
 }
 
-async fn form(
-    State(app): State<App>,
-    Path(slug): Path<String>,
-    Query(wanted): Query<Wanted>,
-) -> Result<Response, Problem> {
-    let client = match clients::pages::open(&app, &slug).await? {
-        Ok(client) => client,
-        Err(closed) => return Ok(closed),
-    };
-    let return_to = return_to::checked(&client.slug, wanted.return_to.as_deref());
-    Ok(show(&app, &client, StatusCode::OK, "", Trouble::None, &[], return_to.as_deref()))
+async fn form(State(app): State<App>, OpenSite(site): OpenSite, Query(wanted): Query<Wanted>) -> Response {
+    let return_to = site.return_to(wanted.return_to.as_deref());
+    show(&app, &site, StatusCode::OK, "", Trouble::None, &[], return_to.as_deref())
 }
 
 #[derive(Deserialize)]
@@ -89,52 +80,48 @@ struct Typed {
 /// is not: only the domain counts.
 async fn route(
     State(app): State<App>,
-    Path(slug): Path<String>,
+    OpenSite(site): OpenSite,
     from: ClientAddress,
     headers: HeaderMap,
     Form(typed): Form<Typed>,
 ) -> Result<Response, Problem> {
-    let client = match clients::pages::open(&app, &slug).await? {
-        Ok(client) => client,
-        Err(closed) => return Ok(closed),
-    };
-    if !csrf::is_same_origin(&app, &headers) {
+    if !csrf::is_same_origin(site.origin(), &headers) {
         return Err(Problem::new(StatusCode::FORBIDDEN, "form.foreign", "Send this form from our own page."));
     }
-    limits::sign_in(&app, from, client.id).await?;
-    let return_to = return_to::checked(&client.slug, typed.return_to.as_deref());
+    limits::sign_in(&app, from, site.id).await?;
+    let return_to = site.return_to(typed.return_to.as_deref());
     let return_to = return_to.as_deref();
     let email = typed.email.trim();
     let is_address = email.len() <= 254 && !email.chars().any(char::is_control) && email_domain(email).is_some();
     if !is_address {
         let unprocessable = StatusCode::UNPROCESSABLE_ENTITY;
-        return Ok(show(&app, &client, unprocessable, email, Trouble::Invalid, &[], return_to));
+        return Ok(show(&app, &site, unprocessable, email, Trouble::Invalid, &[], return_to));
     }
-    let found = connections::for_email(&mut *app.acquire().await?, client.id, email).await?;
+    let found = connections::for_email(&mut *app.acquire().await?, site.id, email).await?;
     Ok(match found.as_slice() {
-        [] if client.allows_passwords() => accounts::pages::password::ask(&client, email, return_to),
-        [] => show(&app, &client, StatusCode::OK, email, Trouble::Unknown, &[], return_to),
-        [only] => Redirect::to(&start(&client, only, return_to, Some(email))).into_response(),
+        [] if site.allows_passwords() => accounts::pages::password::ask(&site, email, return_to),
+        [] => show(&app, &site, StatusCode::OK, email, Trouble::Unknown, &[], return_to),
+        [only] => Redirect::to(&start(&site, only, return_to, Some(email))).into_response(),
         several => {
-            let choices = ways(&client, several, return_to, Some(email));
-            show(&app, &client, StatusCode::OK, email, Trouble::None, &choices, return_to)
+            let choices = ways(&site, several, return_to, Some(email));
+            show(&app, &site, StatusCode::OK, email, Trouble::None, &choices, return_to)
         }
     })
 }
 
 fn show(
     app: &App,
-    client: &ClientFacts,
+    site: &Site,
     status: StatusCode,
     email: &str,
     trouble: Trouble,
     choices: &[Way<'_>],
     return_to: Option<&str>,
 ) -> Response {
-    let all_ways = address(&format!("/{}", client.slug), &[("return_to", return_to)]);
-    let brand = Brand::of(client);
-    let by_password = address(&format!("/{}/login/password", client.slug), &[("return_to", return_to)]);
-    let by_password = client.allows_passwords().then_some(by_password.as_str());
+    let all_ways = address(&site.path(""), &[("return_to", return_to)]);
+    let brand = site.brand();
+    let by_password = address(&site.path("/login/password"), &[("return_to", return_to)]);
+    let by_password = site.allows_passwords().then_some(by_password.as_str());
     let page = LoginPage { brand, email, trouble, choices, return_to, all_ways: &all_ways, by_password };
     let mut response = page::render(status, &page);
     page::allow_forms_out(app, &mut response);

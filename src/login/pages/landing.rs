@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::{
     Router,
-    extract::{Path, Query, State},
+    extract::{Query, State},
     http::StatusCode,
     response::Response,
     routing::get,
@@ -13,14 +13,13 @@ use url::form_urlencoded::Serializer;
 
 use crate::{
     app::App,
-    clients::{self, ClientFacts},
+    clients::{OpenSite, Site},
     connections::{self, ConnectionSummary},
     http::{
         Problem, assets,
         page::{self, Brand},
         text,
     },
-    login::return_to,
     sessions::{self, SessionCookie},
 };
 
@@ -66,24 +65,20 @@ pub(super) struct Wanted {
 
 async fn landing(
     State(app): State<App>,
-    Path(slug): Path<String>,
+    OpenSite(site): OpenSite,
     Query(wanted): Query<Wanted>,
     cookie: SessionCookie,
 ) -> Result<Response, Problem> {
-    let client = match clients::pages::open(&app, &slug).await? {
-        Ok(client) => client,
-        Err(closed) => return Ok(closed),
-    };
-    let return_to = return_to::checked(&client.slug, wanted.return_to.as_deref());
-    let active = connections::for_landing(&mut *app.acquire().await?, client.id).await?;
-    let ways = ways(&client, &active, return_to.as_deref(), None);
-    let by_email = address(&format!("/{}/login", client.slug), &[("return_to", return_to.as_deref())]);
-    let session = sessions::live(&app, &cookie, client.id, client.session_idle, app.clock.now()).await?;
+    let return_to = site.return_to(wanted.return_to.as_deref());
+    let active = connections::for_landing(&mut *app.acquire().await?, site.id).await?;
+    let ways = ways(&site, &active, return_to.as_deref(), None);
+    let by_email = address(&site.path("/login"), &[("return_to", return_to.as_deref())]);
+    let session = sessions::live(&app, &cookie, site.id, site.session_idle, app.clock.now()).await?;
     let page = LandingPage {
-        brand: Brand::of(&client),
+        brand: site.brand(),
         ways: &ways,
         by_email: &by_email,
-        passwords: client.allows_passwords(),
+        passwords: site.allows_passwords(),
         signed_in: session.is_some(),
         typed: "",
     };
@@ -92,26 +87,26 @@ async fn landing(
 
 /// Where each connection's sign-in starts.
 pub(super) fn ways<'a>(
-    client: &ClientFacts,
+    site: &Site,
     connections: &'a [ConnectionSummary],
     return_to: Option<&str>,
     login_hint: Option<&str>,
 ) -> Vec<Way<'a>> {
     let way = |connection: &'a ConnectionSummary| Way {
         name: &connection.name,
-        href: start(client, connection, return_to, login_hint),
+        href: start(site, connection, return_to, login_hint),
     };
     connections.iter().map(way).collect()
 }
 
 /// The address at which a connection's sign-in starts.
 pub(super) fn start(
-    client: &ClientFacts,
+    site: &Site,
     connection: &ConnectionSummary,
     return_to: Option<&str>,
     login_hint: Option<&str>,
 ) -> String {
-    let path = format!("/{}/login/{}", client.slug, connection.id);
+    let path = site.path(&format!("/login/{}", connection.id));
     address(&path, &[("login_hint", login_hint), ("return_to", return_to)])
 }
 

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::{
     Router,
-    extract::{Path, State},
+    extract::State,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Redirect, Response},
     routing::get,
@@ -11,6 +11,7 @@ use axum::{
 
 use crate::{
     app::App,
+    clients::Site,
     http::{
         Problem, assets, cookies, csrf,
         page::{self, Brand},
@@ -32,26 +33,24 @@ pub fn routes() -> Router<App> {
     Router::new().route("/{client}/logout", get(show).post(sign_out))
 }
 
-async fn show(State(app): State<App>, Path(slug): Path<String>, cookie: SessionCookie) -> Result<Response, Problem> {
-    let client = app.clients.by_slug(&app.db, &slug).await?.ok_or_else(Problem::not_found)?;
-    let session = sessions::live(&app, &cookie, client.id, client.session_idle, app.clock.now()).await?;
-    let page = SignedOutPage { brand: Brand::of(&client), signed_in: session.is_some() };
+async fn show(State(app): State<App>, site: Site, cookie: SessionCookie) -> Result<Response, Problem> {
+    let session = sessions::live(&app, &cookie, site.id, site.session_idle, app.clock.now()).await?;
+    let page = SignedOutPage { brand: site.brand(), signed_in: session.is_some() };
     Ok(page::render(StatusCode::OK, &page))
 }
 
 async fn sign_out(
     State(app): State<App>,
-    Path(slug): Path<String>,
+    site: Site,
     cookie: SessionCookie,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let client = app.clients.by_slug(&app.db, &slug).await?.ok_or_else(Problem::not_found)?;
-    if !csrf::is_same_origin(&app, &headers) {
+    if !csrf::is_same_origin(site.origin(), &headers) {
         return Err(Problem::new(StatusCode::FORBIDDEN, "form.foreign", "Send this form from our own page."));
     }
-    if let Some(token) = cookie.token(&app, client.id) {
-        sessions::end(&app, client.id, &token).await?;
+    if let Some(token) = cookie.token(&app, site.id) {
+        sessions::end(&app, site.id, &token).await?;
     }
-    let gone = [(header::SET_COOKIE, cookies::unset(&app, &cookies::session_name(client.id)))];
-    Ok((gone, Redirect::to(&format!("/{}/logout", client.slug))).into_response())
+    let gone = [(header::SET_COOKIE, cookies::unset(&app, &cookies::session_name(site.id)))];
+    Ok((gone, Redirect::to(&site.path("/logout"))).into_response())
 }

@@ -46,7 +46,8 @@ async fn oidc_form(
 ) -> Answer {
     // As for SAML: form_post comes from the provider's site, without our cookie. Only what an authorization response
     // may hold is posted once more, each once, so that the page is no larger than an honest one.
-    let is_reposted = answer.iter().any(|(name, _)| name == REPOSTED) && csrf::is_same_origin(&app, &asked.headers);
+    let is_reposted = answer.iter().any(|(name, _)| name == REPOSTED)
+        && csrf::is_same_origin(app.settings.server.origin(), &asked.headers);
     if BrowserKey::read(&app, &asked.headers).is_none() && !is_reposted {
         let connection = find(&app, &id).await?;
         if connection.oidc.is_none() {

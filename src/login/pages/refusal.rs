@@ -4,11 +4,11 @@ use axum::{http::StatusCode, response::Response};
 
 use super::confirm::ConfirmPage;
 use crate::{
-    clients::ClientFacts,
+    clients::Site,
     connections::ConnectionFacts,
     http::{
         Reference,
-        page::{self, AdvicePage, Brand, Field},
+        page::{self, AdvicePage, Field},
         text::{self, redeem, refused},
     },
     login::{
@@ -20,11 +20,11 @@ use crate::{
 };
 
 /// The client's page that says why nobody was signed in, and what to do.
-pub fn page(client: &ClientFacts, reason: &Reason, reference: &Reference) -> Response {
-    let retry = format!("/{}", client.slug);
+pub fn page(site: &Site, reason: &Reason, reference: &Reference) -> Response {
+    let retry = site.path("");
     let message = Some(reason.message()).filter(|words| !words.is_empty());
     let page = AdvicePage {
-        brand: Brand::of(client),
+        brand: site.brand(),
         advice: advice(reason),
         message,
         reference: Some(reference.as_str()),
@@ -34,23 +34,15 @@ pub fn page(client: &ClientFacts, reason: &Reason, reference: &Reference) -> Res
 }
 
 /// "Continue as X to Y": what the assertion says of the person, and a form that takes it by its handle.
-pub fn confirm(
-    client: &ClientFacts,
-    connection: &ConnectionFacts,
-    identity: &VerifiedIdentity,
-    handle: &str,
-) -> Response {
-    let profile = scene::evaluate(connection, client, identity, false).profile;
+pub fn confirm(site: &Site, connection: &ConnectionFacts, identity: &VerifiedIdentity, handle: &str) -> Response {
+    let profile = scene::evaluate(connection, site, identity, false).profile;
     let word = |value: &Option<String>| value.clone().unwrap_or_default();
     let name = format!("{} {}", word(&profile.first_name.value), word(&profile.last_name.value));
     let email = profile.email.value.as_deref();
     let person = Some(name.trim()).filter(|name| !name.is_empty()).or(email).unwrap_or(identity.subject());
-    let action = format!("/{}/login/{}/continue", client.slug, connection.id);
+    let action = site.path(&format!("/login/{}/continue", connection.id));
     let fields = [Field { name: "handle", value: handle }];
-    page::render(
-        StatusCode::OK,
-        &ConfirmPage { brand: Brand::of(client), person, email, action: &action, fields: &fields },
-    )
+    page::render(StatusCode::OK, &ConfirmPage { brand: site.brand(), person, email, action: &action, fields: &fields })
 }
 
 /// The words for a reason: its kind of advice decides, and a few codes have words of their own.

@@ -11,12 +11,13 @@ use axum::{
 use serde::Deserialize;
 
 use super::{
-    arrival::{Answer, Asked, admitted, arrive, client_of, find, landed, stopped, unmatched},
+    arrival::{Answer, Asked, admitted, arrive, find, landed, site_of, stopped, unmatched},
     refusal,
     start::{Leaving, depart},
 };
 use crate::{
     app::App,
+    clients::Site,
     connections::IdpInitiated,
     http::{
         Problem, csrf, limits,
@@ -26,7 +27,7 @@ use crate::{
         attempt::{self, BrowserKey, Pending},
         complete::{self, Return, SamlCourse},
         reason::Reason,
-        return_to, saml,
+        saml,
     },
 };
 
@@ -63,7 +64,9 @@ async fn saml_acs(State(app): State<App>, Path(id): Path<String>, asked: Asked, 
     };
     // A post from the IdP's site comes without our SameSite=Lax cookie; the same post from our own page brings it.
     // Nothing is taken before.
-    if browser.is_none() && !(form.reposted.is_some() && csrf::is_same_origin(&app, &asked.headers)) {
+    if browser.is_none()
+        && !(form.reposted.is_some() && csrf::is_same_origin(app.settings.server.origin(), &asked.headers))
+    {
         limits::sign_in(&app, asked.address, connection.client_id).await?;
         let fields = [("SAMLResponse", value.as_str()), ("RelayState", &relay_state), (REPOSTED, "1")];
         return Ok(page::repost(&app, &format!("/saml/{id}/acs"), &fields.map(|(name, value)| Field { name, value })));
@@ -101,8 +104,8 @@ async fn unsolicited(
     response: Vec<u8>,
     browser: Option<BrowserKey>,
 ) -> Answer {
-    let client = client_of(app, &arrival.connection).await?;
-    let deep_link = return_to::checked(&client.slug, Some(relay_state));
+    let site = site_of(app, &arrival.connection).await?;
+    let deep_link = site.return_to(Some(relay_state)).map(|address| site.within(&address));
     match arrival.connection.idp_initiated {
         IdpInitiated::Off => {
             let done = complete::unmatched(app, &arrival, Reason::unsolicited()).await;
@@ -110,13 +113,13 @@ async fn unsolicited(
         }
         IdpInitiated::Restart => {
             let leaving = Leaving { return_to: deep_link, ..Leaving::default() };
-            depart(app, &client, arrival.connection, asked, leaving).await
+            depart(app, &site, arrival.connection, asked, leaving).await
         }
         IdpInitiated::Accept => {
             let response: Arc<[u8]> = response.into();
             let identity = match complete::look_at_saml(app, &arrival, response.clone()).await {
                 Ok(identity) => identity,
-                Err(stop) => return stopped(&client, stop, &asked.reference),
+                Err(stop) => return stopped(&site, stop, &asked.reference),
             };
             let (browser, cookie) = match browser {
                 Some(browser) => (browser, None),
@@ -132,8 +135,8 @@ async fn unsolicited(
                 response: response.to_vec(),
                 return_to: deep_link,
             };
-            attempt::hold(app, client.id, &browser, &handle, &pending).await?;
-            let mut page = refusal::confirm(&client, &arrival.connection, &identity, &handle);
+            attempt::hold(app, site.id, &browser, &handle, &pending).await?;
+            let mut page = refusal::confirm(&site, &arrival.connection, &identity, &handle);
             if let Some(cookie) = cookie {
                 page.headers_mut().append(header::SET_COOKIE, cookie);
             }
@@ -150,18 +153,18 @@ struct ContinueForm {
 /// The learner's yes to an unsolicited sign-in.
 async fn proceed(
     State(app): State<App>,
-    Path((slug, id)): Path<(String, String)>,
+    site: Site,
+    Path((_, id)): Path<(String, String)>,
     asked: Asked,
     Form(form): Form<ContinueForm>,
 ) -> Answer {
-    let client = app.clients.by_slug(&app.db, &slug).await?.ok_or_else(Problem::not_found)?;
     let connection = find(&app, &id).await?;
-    if connection.client_id != client.id || !csrf::is_same_origin(&app, &asked.headers) {
+    if connection.client_id != site.id || !csrf::is_same_origin(site.origin(), &asked.headers) {
         return Err(Problem::not_found());
     }
-    limits::sign_in(&app, asked.address, client.id).await?;
+    limits::sign_in(&app, asked.address, site.id).await?;
     let pending = match BrowserKey::read(&app, &asked.headers) {
-        Some(browser) => attempt::release(&app, client.id, &browser, &form.handle).await?,
+        Some(browser) => attempt::release(&app, site.id, &browser, &form.handle).await?,
         None => None,
     };
     let arrival = arrive(&app, connection, &asked);

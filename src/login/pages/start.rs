@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::arrival::{Answer, Asked, find, unmatched};
 use crate::{
     app::App,
-    clients::ClientFacts,
+    clients::{ClientFacts, Site},
     codes::{
         self, CodeText, Verdict,
         look::{Asker, look},
@@ -27,7 +27,7 @@ use crate::{
         csrf,
         guessing::{NotAdmitted, Source},
         limits,
-        page::{self, Brand, Field},
+        page::{self, Field},
     },
     invites,
     login::{
@@ -35,7 +35,6 @@ use crate::{
         begin::{self, Departure, Wish},
         brought::Carried,
         reason::Stop,
-        return_to,
     },
 };
 
@@ -52,20 +51,20 @@ struct StartQuery {
 
 async fn start(
     State(app): State<App>,
-    Path((slug, id)): Path<(String, String)>,
+    site: Site,
+    Path((_, id)): Path<(String, String)>,
     Query(query): Query<StartQuery>,
     asked: Asked,
 ) -> Answer {
-    let client = app.clients.by_slug(&app.db, &slug).await?.ok_or_else(Problem::not_found)?;
     let connection = find(&app, &id).await?;
     // Another client's connection is no connection here (design, invariant 1).
-    if connection.client_id != client.id {
+    if connection.client_id != site.id {
         return Err(Problem::not_found());
     }
-    limits::sign_in(&app, asked.address, client.id).await?;
-    let return_to = return_to::checked(&client.slug, query.return_to.as_deref());
+    limits::sign_in(&app, asked.address, site.id).await?;
+    let return_to = site.return_to(query.return_to.as_deref()).map(|address| site.within(&address));
     let hint = query.login_hint.filter(|hint| hint.len() <= 254 && !hint.chars().any(char::is_control));
-    depart(&app, &client, connection, &asked, Leaving { return_to, login_hint: hint.as_deref(), ..Leaving::default() })
+    depart(&app, &site, connection, &asked, Leaving { return_to, login_hint: hint.as_deref(), ..Leaving::default() })
         .await
 }
 
@@ -80,30 +79,30 @@ struct StartForm {
 /// Starts with something to bring along. What is no code is left behind here, so that nobody guesses by signing in.
 async fn start_carrying(
     State(app): State<App>,
-    Path((slug, id)): Path<(String, String)>,
+    site: Site,
+    Path((_, id)): Path<(String, String)>,
     asked: Asked,
     Form(form): Form<StartForm>,
 ) -> Answer {
-    let client = app.clients.by_slug(&app.db, &slug).await?.ok_or_else(Problem::not_found)?;
     let connection = find(&app, &id).await?;
-    if connection.client_id != client.id {
+    if connection.client_id != site.id {
         return Err(Problem::not_found());
     }
-    if !csrf::is_same_origin(&app, &asked.headers) {
+    if !csrf::is_same_origin(site.origin(), &asked.headers) {
         return Err(Problem::new(StatusCode::FORBIDDEN, "form.foreign", "Send this form from our own page."));
     }
-    limits::sign_in(&app, asked.address, client.id).await?;
+    limits::sign_in(&app, asked.address, site.id).await?;
     let now = app.clock.now();
-    let codes = match genuine(&app, &client, &asked, &form.codes).await? {
+    let codes = match genuine(&app, &site, &asked, &form.codes).await? {
         Some(codes) => codes,
-        None => return Ok(codes::pages::lead_to_box(&app, &client, &asked.headers, &form.codes, true, now)),
+        None => return Ok(codes::pages::lead_to_box(&app, &site, &asked.headers, &form.codes, true, now)),
     };
     let mut leaving = Leaving { carried: Carried { codes, invite: None }, ..Leaving::default() };
     let invite = match form.invite.as_deref().filter(|token| is_token(token)) {
         Some(token) => {
-            let Some(open) = invites::find_open(&mut *app.acquire().await?, client.id, token, now).await? else {
+            let Some(open) = invites::find_open(&mut *app.acquire().await?, site.id, token, now).await? else {
                 // Its page says what became of it.
-                return Ok(Redirect::to(&format!("/{}/invites/{token}", client.slug)).into_response());
+                return Ok(Redirect::to(&site.path(&format!("/invites/{token}"))).into_response());
             };
             leaving.carried.invite = Some(open.id);
             Some(open)
@@ -111,7 +110,7 @@ async fn start_carrying(
         None => None,
     };
     leaving.login_hint = invite.as_ref().map(|invite| invite.email.as_str());
-    depart(&app, &client, connection, &asked, leaving).await
+    depart(&app, &site, connection, &asked, leaving).await
 }
 
 /// The codes of a form that are codes; `None` where there were some and none is.
@@ -144,6 +143,7 @@ async fn genuine(
 /// What goes along to the identity provider and back.
 #[derive(Default)]
 pub(super) struct Leaving<'a> {
+    /// An address of the site, as it is remembered.
     pub return_to: Option<String>,
     pub login_hint: Option<&'a str>,
     pub carried: Carried,
@@ -152,7 +152,7 @@ pub(super) struct Leaving<'a> {
 /// Sends the browser to the identity provider, with the cookie that binds the attempt to it.
 pub(super) async fn depart(
     app: &App,
-    client: &ClientFacts,
+    site: &Site,
     connection: Arc<ConnectionFacts>,
     asked: &Asked,
     leaving: Leaving<'_>,
@@ -169,7 +169,7 @@ pub(super) async fn depart(
         Departure::Redirect(url) => Redirect::to(url.as_str()).into_response(),
         Departure::Post { action, fields } => {
             let fields: Vec<Field<'_>> = fields.iter().map(|(name, value)| Field { name, value }).collect();
-            page::post_to_idp(app, Brand::of(client), &action, &fields)
+            page::post_to_idp(app, site.brand(), &action, &fields)
         }
     };
     if let Some(cookie) = cookie {
