@@ -78,6 +78,13 @@ pub(super) async fn hold(
     .transpose()
 }
 
+/// Has the statements of this transaction planned with the tables as they are. A plan that a connection kept from when
+/// they were empty may read the whole client for each row: then every index was as good as another.
+pub(super) async fn plan_anew(conn: &mut PgConnection) -> Result<(), Fault> {
+    sqlx::query!("set local plan_cache_mode = force_custom_plan").execute(conn).await?;
+    Ok(())
+}
+
 /// Notes that rows up to `next_row` are dealt with, and holds the lease for longer. In the transaction of the batch.
 pub(super) async fn advance(
     conn: &mut PgConnection,

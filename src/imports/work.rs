@@ -92,6 +92,7 @@ impl Worker {
         let Some(job) = store_work::hold(&mut tx, claimed.client, claimed.import, self.0).await? else {
             return Ok(Some(Step::Lost));
         };
+        store_work::plan_anew(&mut tx).await?;
         let rows = store_rows::next(&mut tx, job.client, job.id, job.next_row, BATCH).await?;
         let Some(last) = rows.last().map(|row| row.number) else {
             finish(&mut tx, app, &job, now).await?;
