@@ -12,7 +12,9 @@ use super::{
     confirm::{Visit, live},
     passwords,
     proofs::{self, Kind, Letter, Spent},
-    reset, session, store, store_proofs,
+    reset,
+    retry::retried,
+    session, store, store_proofs,
     throttle::{self, Visitor},
     trail::Occasion,
 };
@@ -220,6 +222,16 @@ pub async fn send_again(app: &App, visit: &Visit<'_>, own: &Own) -> Result<(), C
 /// Gives an account its new address, once: the mailbox is proved by the link, the person by the account's password,
 /// which the caller has asked for. The learners who had the old address get the new one; every other session ends.
 pub async fn change_address(
+    app: &App,
+    visit: &Visit<'_>,
+    token: &str,
+    account: AccountId,
+) -> Result<(LearnerId, SessionToken), ChangeError> {
+    // Two links of one account at once wait for each other.
+    retried(|| change_address_once(app, visit, token, account)).await
+}
+
+async fn change_address_once(
     app: &App,
     visit: &Visit<'_>,
     token: &str,

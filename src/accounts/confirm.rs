@@ -9,6 +9,7 @@ use super::{
     passwords,
     proofs::{self, Kind, Proof, Spent},
     prove::{self, Claim, Credential, ProveError, Proven},
+    retry::retried,
     session, store, store_proofs,
 };
 use crate::{
@@ -19,9 +20,6 @@ use crate::{
     learners::{self, EmailAddress},
     sessions::{self, SessionToken},
 };
-
-/// Two proofs of one address at once: the one that comes second is tried anew.
-const ROUNDS: usize = 3;
 
 /// What a link asks of whoever opens it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,32 +129,33 @@ pub async fn confirm(
     token: &str,
     credential: &Credential,
 ) -> Result<Confirmed, ConfirmError> {
-    let Visit { client, now, .. } = *visit;
-    let hash = proofs::token_hash(token).ok_or(Spent::Unknown)?;
-    let mut round = 1;
-    let (provisional, proven) = loop {
-        let mut tx = app.begin().await?;
-        let proof = live(store_proofs::lock(&mut tx, client.id, &hash).await?, &[Kind::Confirm], now)?;
-        // First: what the proof hands over or kills must find this one used.
-        store_proofs::mark_used(&mut tx, client.id, &hash, now).await?;
-        let email = EmailAddress::parse(&proof.email).ok_or(Fault::Corrupt("an address of a proof".into()))?;
-        let claim =
-            Claim { client, learner: proof.learner, email: &email, credential, reference: visit.reference, now };
-        match prove::prove(&mut tx, app, &claim).await {
-            Ok(proven) => {
-                app.commit(tx).await?;
-                break (proof.learner, proven);
-            }
-            Err(ProveError::Fault(fault)) if is_race(&fault) && round < ROUNDS => round += 1,
-            Err(error) => return Err(error.into()),
-        }
-    };
-    end_provisional(app, client.id, provisional).await?;
+    let (provisional, proven) = retried(|| confirm_once(app, visit, token, credential)).await?;
+    end_provisional(app, visit.client.id, provisional).await?;
     let session = match credential {
         Credential::None => None,
         Credential::New(_) | Credential::Account(_) => Some(begin(app, visit, proven).await?),
     };
     Ok(Confirmed { learner: proven.learner, session })
+}
+
+/// The transaction of it: the learner of the link, and who they are from now on.
+async fn confirm_once(
+    app: &App,
+    visit: &Visit<'_>,
+    token: &str,
+    credential: &Credential,
+) -> Result<(LearnerId, Proven), ConfirmError> {
+    let Visit { client, reference, now, .. } = *visit;
+    let hash = proofs::token_hash(token).ok_or(Spent::Unknown)?;
+    let mut tx = app.begin().await?;
+    let proof = live(store_proofs::lock(&mut tx, client.id, &hash).await?, &[Kind::Confirm], now)?;
+    // First: what the proof hands over or kills must find this one used.
+    store_proofs::mark_used(&mut tx, client.id, &hash, now).await?;
+    let email = EmailAddress::parse(&proof.email).ok_or(Fault::Corrupt("an address of a proof".into()))?;
+    let claim = Claim { client, learner: proof.learner, email: &email, credential, reference, now };
+    let proven = prove::prove(&mut tx, app, &claim).await?;
+    app.commit(tx).await?;
+    Ok((proof.learner, proven))
 }
 
 /// An account that signs in where it has no learner yet, only a provisional one of its address: its sign-in is the
@@ -171,23 +170,20 @@ pub(super) async fn adopt(
     let Visit { client, now, .. } = *visit;
     let credential = Credential::Account(account);
     let claim = Claim { client, learner: provisional, email, credential: &credential, reference: visit.reference, now };
-    let mut tx = app.begin().await?;
-    match prove::prove(&mut tx, app, &claim).await {
+    let proven = retried(|| async {
+        let mut tx = app.begin().await?;
+        let proven = prove::prove(&mut tx, app, &claim).await?;
+        app.commit(tx).await?;
+        Ok(proven)
+    });
+    match proven.await {
         Ok(proven) => {
-            app.commit(tx).await?;
             end_provisional(app, client.id, provisional).await?;
             Ok(Some(proven))
         }
         Err(ProveError::Over) => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-/// Whether the same again may go well: another proof of the address won, or two transactions waited in a circle.
-fn is_race(fault: &Fault) -> bool {
-    let is_deadlock =
-        matches!(fault, Fault::Database(sqlx::Error::Database(error)) if error.code().as_deref() == Some("40P01"));
-    is_deadlock || fault.constraint() == Some("learners_verified_email_unique") || matches!(fault, Fault::Busy(_))
 }
 
 /// The sessions of before the proof are dead by their epoch, or with their record; Redis is told as well.

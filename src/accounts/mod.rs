@@ -10,6 +10,7 @@
 //! | opens it: the address is proved, the provisional learner merged | `confirm.rs`, `prove.rs`, `merge.rs` |
 //! | forgot the password, sets a new one | `reset.rs` |
 //! | changes password or address | `change.rs` |
+//! | a transaction that lost to another is done again | `retry.rs` |
 //! | what nobody claimed is removed; a learner leaves a client | `clean.rs`, `store_leave.rs` |
 //! | what the learner sees | `pages/` |
 //!
@@ -37,6 +38,7 @@ pub mod passwords;
 mod proofs;
 mod prove;
 mod reset;
+mod retry;
 mod session;
 mod sign_in;
 mod sign_up;

@@ -8,6 +8,7 @@ use super::{
     confirm::live,
     passwords,
     proofs::{self, Kind, Letter, Spent},
+    retry::retried,
     store, store_proofs, throttle,
     trail::Occasion,
 };
@@ -22,9 +23,6 @@ use crate::{
     mail::{self, MailKind, NewMail},
     sessions,
 };
-
-/// Two links of one account opened at once: the one that gives way is tried anew.
-const ROUNDS: usize = 3;
 
 /// Mails a link, where the address has one to get: the link of its account where that has a learner here or waits for a
 /// proof, else the one that confirms a provisional learner. The caller is answered the same in every case.
@@ -128,14 +126,8 @@ pub async fn reset(
     reference: &str,
     now: DateTime<Utc>,
 ) -> Result<(), ResetError> {
-    let mut round = 1;
-    loop {
-        match reset_once(app, client, token, password, reference, now).await {
-            // Two links of one account at once wait for each other.
-            Err(ResetError::Fault(fault)) if fault.is_conflict() && round < ROUNDS => round += 1,
-            outcome => return outcome,
-        }
-    }
+    // Two links of one account at once wait for each other.
+    retried(|| reset_once(app, client, token, password, reference, now)).await
 }
 
 async fn reset_once(
