@@ -48,125 +48,50 @@ pub(super) async fn folded(conn: &mut PgConnection, text: &str) -> Result<String
     Ok(folded)
 }
 
-/// Everybody, oldest first.
-pub(super) async fn all(
-    conn: &mut PgConnection,
-    client: ClientId,
-    after: Uuid,
-    count: i64,
-) -> Result<Vec<Candidate>, Fault> {
-    let ids = sqlx::query_scalar!(
-        "select id from learners where client_id = $1 and id > $2 order by id limit $3",
-        client.uuid(),
-        after,
-        count,
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(ids.into_iter().map(plain).collect())
+/// Lists in the order of ids: each one statement that leads with the client (`$1`), goes on after an id (`$2`), reads a
+/// number of rows (`$3`), and holds them against one more value (`$4`) where it has one.
+macro_rules! lists {
+    ($($(#[$doc:meta])* $name:ident($($wanted:ident: $type:ty = $value:expr)?) $statement:tt;)*) => {$(
+        $(#[$doc])*
+        pub(super) async fn $name(
+            conn: &mut PgConnection,
+            client: ClientId,
+            $($wanted: $type,)?
+            after: Uuid,
+            count: i64,
+        ) -> Result<Vec<Candidate>, Fault> {
+            let found = sqlx::query_scalar!($statement, client.uuid(), after, count, $($value)?);
+            Ok(found.fetch_all(conn).await?.into_iter().map(plain).collect())
+        }
+    )*};
 }
 
-/// Whoever has this address.
-pub(super) async fn by_email(
-    conn: &mut PgConnection,
-    client: ClientId,
-    email_key: &str,
-    after: Uuid,
-    count: i64,
-) -> Result<Vec<Candidate>, Fault> {
-    let ids = sqlx::query_scalar!(
-        "select id from learners where client_id = $1 and email_key = $2 and id > $3 order by id limit $4",
-        client.uuid(),
-        email_key,
-        after,
-        count,
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(ids.into_iter().map(plain).collect())
-}
+lists! {
+    /// Everybody, oldest first.
+    all() "select id from learners where client_id = $1 and id > $2 order by id limit $3";
 
-/// Those whose address is proved, or is not.
-pub(super) async fn by_verified(
-    conn: &mut PgConnection,
-    client: ClientId,
-    verified: bool,
-    after: Uuid,
-    count: i64,
-) -> Result<Vec<Candidate>, Fault> {
-    let ids = sqlx::query_scalar!(
-        "select id from learners where client_id = $1 and email_verified = $2 and id > $3 order by id limit $4",
-        client.uuid(),
-        verified,
-        after,
-        count,
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(ids.into_iter().map(plain).collect())
-}
+    /// Whoever has this address.
+    by_email(email_key: &str = email_key)
+        "select id from learners where client_id = $1 and email_key = $4 and id > $2 order by id limit $3";
 
-/// Those who are suspended or moved away.
-pub(super) async fn not_active(
-    conn: &mut PgConnection,
-    client: ClientId,
-    status: RecordStatus,
-    after: Uuid,
-    count: i64,
-) -> Result<Vec<Candidate>, Fault> {
-    let ids = sqlx::query_scalar!(
-        "select id from learners where client_id = $1 and status = $2 and status <> 'active' and id > $3
-         order by id limit $4",
-        client.uuid(),
-        status.as_str(),
-        after,
-        count,
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(ids.into_iter().map(plain).collect())
-}
+    /// Those whose address is proved, or is not.
+    by_verified(verified: bool = verified)
+        "select id from learners where client_id = $1 and email_verified = $4 and id > $2 order by id limit $3";
 
-/// Those who hold or held a grant to a sublicense. Somebody with several grants comes several times, in one place.
-pub(super) async fn by_sublicense(
-    conn: &mut PgConnection,
-    client: ClientId,
-    sublicense: SublicenseId,
-    after: Uuid,
-    count: i64,
-) -> Result<Vec<Candidate>, Fault> {
-    let ids = sqlx::query_scalar!(
+    /// Those who are suspended or moved away.
+    not_active(status: RecordStatus = status.as_str())
+        "select id from learners where client_id = $1 and status = $4 and status <> 'active' and id > $2
+         order by id limit $3";
+
+    /// Those who hold or held a grant to a sublicense. Somebody with several grants comes several times, in one place.
+    by_sublicense(sublicense: SublicenseId = sublicense.uuid())
         "select distinct on (g.learner_id) g.learner_id from access_grants g
-         where g.client_id = $1 and g.sublicense_id = $2 and g.learner_id > $3 order by g.learner_id limit $4",
-        client.uuid(),
-        sublicense.uuid(),
-        after,
-        count,
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(ids.into_iter().map(plain).collect())
-}
+         where g.client_id = $1 and g.sublicense_id = $4 and g.learner_id > $2 order by g.learner_id limit $3";
 
-/// Those who hold or held a grant of a source.
-pub(super) async fn by_source(
-    conn: &mut PgConnection,
-    client: ClientId,
-    source: &str,
-    after: Uuid,
-    count: i64,
-) -> Result<Vec<Candidate>, Fault> {
-    let ids = sqlx::query_scalar!(
+    /// Those who hold or held a grant of a source.
+    by_source(source: &str = source)
         "select distinct on (g.learner_id) g.learner_id from access_grants g
-         where g.client_id = $1 and g.source = $2 and g.learner_id > $3 order by g.learner_id limit $4",
-        client.uuid(),
-        source,
-        after,
-        count,
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(ids.into_iter().map(plain).collect())
+         where g.client_id = $1 and g.source = $4 and g.learner_id > $2 order by g.learner_id limit $3";
 }
 
 /// Those of whom something begins with `from`, in the order of what does: both names either way round, the address, the
