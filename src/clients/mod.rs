@@ -6,6 +6,7 @@
 //! | change one | [`update`] |
 //! | vouch for an e-mail domain, or take that back | [`vouch`], [`unvouch`] |
 //! | make, change, delete a sublicense | [`create_sublicense`], [`update_sublicense`], [`delete_sublicense`] |
+//! | which sublicenses a request names | [`sublicenses_named`] |
 //! | upload or take away a logo or background | [`put_picture`], [`remove_picture`]; decoded and written anew in `picture.rs` |
 //! | custom CSS, sanitised | `css/`, published by `brand_files.rs` |
 //! | what the learner's path asks of a client | [`Directory`], cached by version |
@@ -26,6 +27,7 @@ mod css;
 mod directory;
 pub mod domain;
 mod model;
+mod names;
 pub mod pages;
 mod picture;
 mod rules;
@@ -46,6 +48,7 @@ pub use change::{ClientChange, DomainEntry, NewClient};
 pub use create::create;
 pub use directory::{ClientFacts, Directory, SublicenseFacts};
 pub use model::{Client, ClientError, ClientStatus, EmailDomain, Sublicense};
+pub use names::{sublicense_named, sublicenses_named};
 pub use rules::{Surroundings, is_locale, is_plain_text, is_sane_date, web_url};
 pub use site::{OpenSite, Place, Site};
 pub use sublicense::{create_sublicense, delete_sublicense, find_sublicense, update_sublicense};

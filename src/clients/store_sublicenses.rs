@@ -168,3 +168,21 @@ pub(super) async fn delete(conn: &mut PgConnection, client: ClientId, id: Sublic
         .await?;
     Ok(())
 }
+
+/// The sublicenses of the client that these ids and slugs name, with the slug of each.
+pub(super) async fn named(
+    conn: &mut PgConnection,
+    client: ClientId,
+    ids: &[Uuid],
+    slugs: &[String],
+) -> Result<Vec<(SublicenseId, String)>, Fault> {
+    let rows = sqlx::query!(
+        "select id, slug from sublicenses where client_id = $1 and (id = any($2) or slug = any($3))",
+        client.uuid(),
+        ids,
+        slugs,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id.into(), row.slug)).collect())
+}

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     admin::{Author, Invalid, difference},
     audit::Values,
+    clients,
     ids::{BatchId, ClientId, EventId, RegistrationCodeId, SublicenseId},
 };
 
@@ -202,7 +203,7 @@ async fn create(
         }
     }
     invalid.finish()?;
-    let sublicenses = resolve(conn, client, change.sublicenses.as_deref()).await?;
+    let sublicenses = named(conn, client, change.sublicenses.as_deref()).await?;
     let mut terms = Terms::default();
     change.apply(&mut terms, sublicenses)?;
     let offer = StoredOffer {
@@ -231,7 +232,7 @@ async fn update(
 ) -> Result<StoredOffer, CodeError> {
     change.check()?;
     let before = store::lock(conn, client, kind, id).await?.ok_or(CodeError::NotFound)?;
-    let sublicenses = resolve(conn, client, change.sublicenses.as_deref()).await?;
+    let sublicenses = named(conn, client, change.sublicenses.as_deref()).await?;
     let mut after = before.clone();
     change.apply(&mut after.terms, sublicenses)?;
     let Some(difference) = difference(&before.terms, &after.terms)? else { return Ok(before) };
@@ -247,27 +248,11 @@ async fn load(conn: &mut PgConnection, client: ClientId, kind: Kind, id: Uuid) -
     store::find(conn, client, kind, id).await?.ok_or(CodeError::NotFound)
 }
 
-async fn resolve(
+async fn named(
     conn: &mut PgConnection,
     client: ClientId,
     names: Option<&[String]>,
 ) -> Result<Option<Vec<SublicenseId>>, CodeError> {
     let Some(names) = names else { return Ok(None) };
-    let ids: Vec<Uuid> = names.iter().filter_map(|name| name.parse().ok()).map(SublicenseId::uuid).collect();
-    let known = store::sublicenses_named(conn, client, &ids, names).await?;
-    let mut found = Vec::with_capacity(names.len());
-    let mut invalid = Invalid::default();
-    for (index, name) in names.iter().enumerate() {
-        match known.iter().find(|(id, slug)| slug == name || id.to_string() == *name) {
-            Some((id, _)) => found.push(*id),
-            None => {
-                let detail = "this client has no such sublicense";
-                invalid.push("codes.no_such_sublicense", format!("/sublicenses/{index}"), detail);
-            }
-        }
-    }
-    invalid.finish()?;
-    found.sort();
-    found.dedup();
-    Ok(Some(found))
+    Ok(Some(clients::sublicenses_named(conn, client, names).await??))
 }

@@ -136,24 +136,6 @@ pub(super) async fn lock(
     find(conn, client, kind, id).await
 }
 
-/// The sublicenses of the client that these ids and slugs name, with the slug of each.
-pub(super) async fn sublicenses_named(
-    conn: &mut PgConnection,
-    client: ClientId,
-    ids: &[Uuid],
-    slugs: &[String],
-) -> Result<Vec<(SublicenseId, String)>, Fault> {
-    let rows = sqlx::query!(
-        "select id, slug from sublicenses where client_id = $1 and (id = any($2) or slug = any($3))",
-        client.uuid(),
-        ids,
-        slugs,
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.id.into(), row.slug)).collect())
-}
-
 /// Stores a new offer.
 pub(super) async fn insert(
     conn: &mut PgConnection,

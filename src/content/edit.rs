@@ -10,7 +10,7 @@ use super::{
 use crate::{
     admin::{Author, Invalid, difference},
     audit::Values,
-    clients::Surroundings,
+    clients::{self, Surroundings},
     fault::Fault,
     ids::{ClientId, ContentId, SublicenseId},
 };
@@ -43,29 +43,13 @@ impl From<Fault> for ContentError {
     }
 }
 
-async fn resolve(
+async fn named(
     conn: &mut PgConnection,
     client: ClientId,
     names: Option<&[String]>,
 ) -> Result<Option<Vec<SublicenseId>>, ContentError> {
     let Some(names) = names else { return Ok(None) };
-    let ids: Vec<_> = names.iter().filter_map(|name| name.parse().ok()).map(SublicenseId::uuid).collect();
-    let known = store::sublicenses_named(conn, client, &ids, names).await?;
-    let mut found = Vec::with_capacity(names.len());
-    let mut invalid = Invalid::default();
-    for (index, name) in names.iter().enumerate() {
-        match known.iter().find(|(id, slug)| slug == name || id.to_string() == *name) {
-            Some((id, _)) => found.push(*id),
-            None => {
-                let detail = "this client has no such sublicense";
-                invalid.push("content.no_such_sublicense", format!("/sublicenses/{index}"), detail);
-            }
-        }
-    }
-    invalid.finish()?;
-    found.sort();
-    found.dedup();
-    Ok(Some(found))
+    Ok(Some(clients::sublicenses_named(conn, client, names).await??))
 }
 
 /// Makes an item. Call it inside a transaction.
@@ -85,7 +69,7 @@ pub async fn create(
         }
     }
     invalid.finish()?;
-    let sublicenses = resolve(conn, client, change.sublicenses.as_deref()).await?;
+    let sublicenses = named(conn, client, change.sublicenses.as_deref()).await?;
     let mut item = ContentItem {
         id: author.entropy.id(author.now),
         title: String::new(),
@@ -117,7 +101,7 @@ pub async fn update(
         return Err(ContentError::NotFound);
     }
     let before = store::find(conn, client, id).await?.ok_or(ContentError::NotFound)?;
-    let sublicenses = resolve(conn, client, change.sublicenses.as_deref()).await?;
+    let sublicenses = named(conn, client, change.sublicenses.as_deref()).await?;
     let mut after = before.clone();
     change.apply(&mut after, sublicenses)?;
     let Some(difference) = difference(&before, &after)? else { return Ok(before) };

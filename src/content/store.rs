@@ -104,26 +104,6 @@ pub(super) async fn lock(conn: &mut PgConnection, client: ClientId, id: ContentI
     Ok(found.is_some())
 }
 
-/// The sublicenses of the client that these ids and slugs name, with the text that named each.
-pub(super) async fn sublicenses_named(
-    conn: &mut PgConnection,
-    client: ClientId,
-    ids: &[Uuid],
-    slugs: &[String],
-) -> Result<Vec<(SublicenseId, String)>, Fault> {
-    let rows = sqlx::query!(
-        "select id, slug from sublicenses where client_id = $1 and id = any($2)
-         union select id, slug from sublicenses where client_id = $1 and slug = any($3)",
-        client.uuid(),
-        ids,
-        slugs,
-    )
-    .fetch_all(conn)
-    .await?;
-    let named = rows.into_iter().filter_map(|row| Some((SublicenseId::from(row.id?), row.slug?)));
-    Ok(named.collect())
-}
-
 /// Stores a new item.
 pub(super) async fn insert(conn: &mut PgConnection, client: ClientId, item: &ContentItem) -> Result<(), Fault> {
     sqlx::query!(

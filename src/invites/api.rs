@@ -16,12 +16,13 @@ use crate::{
     access::Full,
     admin::{ApiQuery, ApiRoutes, Body, Claim, ClientScope, Id, InvitesRead, InvitesWrite, Once, Post, Reply},
     app::App,
+    clients,
     http::{
         Problem,
         paging::{List, PageQuery},
         problem::ProblemDetails,
     },
-    ids::{InviteId, SublicenseId},
+    ids::InviteId,
     learners::EmailAddress,
 };
 
@@ -161,12 +162,9 @@ async fn list_invites(
     let sublicense = match query.sublicense {
         None => None,
         Some(name) => {
-            let ids: Vec<_> = name.parse().ok().map(SublicenseId::uuid).into_iter().collect();
-            let found = store::sublicenses_named(&mut conn, scope.client, &ids, &[name]).await?;
-            let found = found.first().map(|(id, _)| *id);
-            Some(found.ok_or_else(|| {
-                Problem::field("invites.no_such_sublicense", "/sublicense", "this client has no such sublicense")
-            })?)
+            let found = clients::sublicense_named(&mut conn, scope.client, &name).await?;
+            let missing = || Problem::field("api.query", "/sublicense", "this client has no such sublicense");
+            Some(found.ok_or_else(missing)?)
         }
     };
     let filter = Filter { status: query.status, email_key, sublicense };

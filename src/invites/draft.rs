@@ -9,9 +9,9 @@ use super::{model::NewInvite, store};
 use crate::{
     admin::{Invalid, present},
     claims::Role,
-    clients::{is_locale, is_plain_text},
+    clients::{self, is_locale, is_plain_text},
     fault::Fault,
-    ids::{ClientId, SublicenseId},
+    ids::ClientId,
     learners::EmailAddress,
 };
 
@@ -73,7 +73,7 @@ impl InviteDraft {
     ) -> Result<NewInvite, Unfit> {
         let email = self.check(now)?;
         let sublicenses = match &self.sublicenses {
-            Some(names) => resolve(conn, client, names).await?,
+            Some(names) => clients::sublicenses_named(conn, client, names).await??,
             None => {
                 let default = store::default_sublicense(conn, client).await?;
                 vec![default.ok_or_else(|| Fault::Corrupt("a client without a default sublicense".into()))?]
@@ -119,24 +119,4 @@ impl InviteDraft {
         invalid.finish()?;
         email.ok_or_else(|| Invalid::field("invites.email", "/email", "write one e-mail address"))
     }
-}
-
-async fn resolve(conn: &mut PgConnection, client: ClientId, names: &[String]) -> Result<Vec<SublicenseId>, Unfit> {
-    let ids: Vec<_> = names.iter().filter_map(|name| name.parse().ok()).map(SublicenseId::uuid).collect();
-    let known = store::sublicenses_named(conn, client, &ids, names).await?;
-    let mut found = Vec::with_capacity(names.len());
-    let mut invalid = Invalid::default();
-    for (index, name) in names.iter().enumerate() {
-        match known.iter().find(|(id, slug)| slug == name || id.to_string() == *name) {
-            Some((id, _)) => found.push(*id),
-            None => {
-                let detail = "this client has no such sublicense";
-                invalid.push("invites.no_such_sublicense", format!("/sublicenses/{index}"), detail);
-            }
-        }
-    }
-    invalid.finish()?;
-    found.sort_unstable();
-    found.dedup();
-    Ok(found)
 }

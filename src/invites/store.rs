@@ -156,24 +156,6 @@ pub(super) async fn list(
     rows.into_iter().map(Row::invite).collect()
 }
 
-/// The sublicenses of the client that these ids and slugs name, with the text that named each.
-pub(super) async fn sublicenses_named(
-    conn: &mut PgConnection,
-    client: ClientId,
-    ids: &[Uuid],
-    slugs: &[String],
-) -> Result<Vec<(SublicenseId, String)>, Fault> {
-    let rows = sqlx::query!(
-        "select id, slug from sublicenses where client_id = $1 and (id = any($2) or slug = any($3))",
-        client.uuid(),
-        ids,
-        slugs,
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.id.into(), row.slug)).collect())
-}
-
 /// The client's default sublicense.
 pub(super) async fn default_sublicense(
     conn: &mut PgConnection,

@@ -21,6 +21,7 @@ use crate::{
         self, ApiJson, ApiQuery, ApiRoutes, Body, Claim, ClientScope, Id, LearnersRead, LearnersWrite, Post, Reply,
     },
     app::App,
+    clients,
     http::{
         Problem,
         paging::{List, PageQuery},
@@ -172,7 +173,7 @@ async fn list_learners(
     }
     let mut conn = app.acquire().await?;
     if let Some(name) = &query.sublicense {
-        let found = store::find_sublicense(&mut conn, scope.client, name).await?;
+        let found = clients::sublicense_named(&mut conn, scope.client, name).await?;
         let missing = || Problem::field("api.query", "/sublicense", "this client has no such sublicense");
         wanted.sublicense = Some(found.ok_or_else(missing)?);
     }

@@ -14,6 +14,7 @@ use crate::{
     accounts,
     admin::{Author, Invalid, difference},
     audit::{self, Values},
+    clients,
     fault::Fault,
     ids::{ClientId, LearnerId},
 };
@@ -122,7 +123,7 @@ pub async fn block(
     sublicense: &str,
 ) -> Result<(), RosterError> {
     lock_present(conn, client, learner).await?;
-    let sublicense = store::find_sublicense(conn, client, sublicense).await?.ok_or(RosterError::NotFound)?;
+    let sublicense = clients::sublicense_named(conn, client, sublicense).await?.ok_or(RosterError::NotFound)?;
     let is_new = store::insert_block(conn, client, learner, sublicense, &author.name(), author.now).await?;
     let ending = Ending { learner, sublicense: Some(sublicense), source: None, reason: "admin", by: grant::by(author) };
     let ended = access::end(conn, author.entropy, client, &[ending], author.now).await?;
@@ -144,7 +145,7 @@ pub async fn unblock(
     sublicense: &str,
 ) -> Result<(), RosterError> {
     store::lock(conn, client, learner).await?.ok_or(RosterError::NotFound)?;
-    let sublicense = store::find_sublicense(conn, client, sublicense).await?.ok_or(RosterError::NotFound)?;
+    let sublicense = clients::sublicense_named(conn, client, sublicense).await?.ok_or(RosterError::NotFound)?;
     if !store::delete_block(conn, client, learner, sublicense).await? {
         return Err(RosterError::NotFound);
     }

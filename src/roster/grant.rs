@@ -11,7 +11,7 @@ use super::{
 use crate::{
     access::{self, Answer, By, Ending, Ledger, Offer, Source},
     admin::{Author, Invalid},
-    audit,
+    audit, clients,
     ids::{ClientId, LearnerId, SublicenseId},
 };
 
@@ -51,9 +51,9 @@ pub(super) async fn give(
         let missing = || {
             let pointer =
                 if pointer.is_empty() { "/sublicense".to_owned() } else { format!("{pointer}/{index}/sublicense") };
-            Invalid::field("api.invalid", pointer, "this client has no such sublicense")
+            Invalid::field("sublicense.unknown", pointer, "this client has no such sublicense")
         };
-        let found = store::find_sublicense(conn, client, &new.sublicense).await?.ok_or_else(missing)?;
+        let found = clients::sublicense_named(conn, client, &new.sublicense).await?.ok_or_else(missing)?;
         if named.contains(&found) {
             return Err(Invalid::field("api.invalid", pointer, "name each sublicense once").into());
         }
@@ -87,7 +87,7 @@ pub async fn change_access(
     change.check(author.now, &mut invalid);
     invalid.finish()?;
     lock_present(conn, client, learner).await?;
-    let sublicense = store::find_sublicense(conn, client, sublicense).await?.ok_or(RosterError::NotFound)?;
+    let sublicense = clients::sublicense_named(conn, client, sublicense).await?.ok_or(RosterError::NotFound)?;
     let grants = store::grants(conn, client, learner).await?;
     let is_meant = |grant: &&access::Grant| {
         grant.sublicense == sublicense
@@ -129,7 +129,7 @@ pub async fn end_access(
     sublicense: &str,
 ) -> Result<(), RosterError> {
     lock_present(conn, client, learner).await?;
-    let sublicense = store::find_sublicense(conn, client, sublicense).await?.ok_or(RosterError::NotFound)?;
+    let sublicense = clients::sublicense_named(conn, client, sublicense).await?.ok_or(RosterError::NotFound)?;
     let ending = Ending { learner, sublicense: Some(sublicense), source: None, reason: "admin", by: by(author) };
     let ended = access::end(conn, author.entropy, client, &[ending], author.now).await?;
     if ended.iter().all(Vec::is_empty) { Err(RosterError::NotFound) } else { Ok(()) }

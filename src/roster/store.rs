@@ -201,27 +201,6 @@ pub(super) async fn blocks(conn: &mut PgConnection, client: ClientId, learner: L
     Ok(block.collect())
 }
 
-/// The sublicense of the client that this id or slug names.
-pub(super) async fn find_sublicense(
-    conn: &mut PgConnection,
-    client: ClientId,
-    name: &str,
-) -> Result<Option<SublicenseId>, Fault> {
-    let found = match name.parse::<SublicenseId>() {
-        Ok(id) => {
-            sqlx::query_scalar!("select id from sublicenses where client_id = $1 and id = $2", client.uuid(), id.uuid())
-                .fetch_optional(conn)
-                .await?
-        }
-        Err(_) => {
-            sqlx::query_scalar!("select id from sublicenses where client_id = $1 and slug = $2", client.uuid(), name)
-                .fetch_optional(conn)
-                .await?
-        }
-    };
-    Ok(found.map(SublicenseId::from))
-}
-
 /// Writes a block; says whether there was none before.
 pub(super) async fn insert_block(
     conn: &mut PgConnection,

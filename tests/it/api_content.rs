@@ -49,11 +49,7 @@ async fn an_item_that_does_not_hold_is_refused() {
         (json!({ "audience": "everybody" }), "api.invalid", "/audience"),
         (json!({ "audience": "sublicenses" }), "content.audience", "/sublicenses"),
         (json!({ "sublicenses": ["sales"] }), "content.audience", "/sublicenses"),
-        (
-            json!({ "audience": "sublicenses", "sublicenses": ["nothing"] }),
-            "content.no_such_sublicense",
-            "/sublicenses/0",
-        ),
+        (json!({ "audience": "sublicenses", "sublicenses": ["nothing"] }), "sublicense.unknown", "/sublicenses/0"),
     ];
     for (change, code, pointer) in cases {
         let mut body = fine.clone();
@@ -73,7 +69,7 @@ async fn another_clients_sublicense_or_item_is_as_one_that_never_was() {
     let theirs = operator.get("/api/v1/clients/other/sublicenses").await.ok()["items"][0]["id"].clone();
     let body =
         json!({ "title": "x", "url": "https://learn.example/1", "audience": "sublicenses", "sublicenses": [theirs] });
-    assert_eq!(operator.post(BASE, body).await.problem(422), "content.no_such_sublicense");
+    assert_eq!(operator.post(BASE, body).await.problem(422), "sublicense.unknown");
     let item = operator
         .post("/api/v1/clients/other/content", json!({ "title": "x", "url": "https://learn.example/1" }))
         .await

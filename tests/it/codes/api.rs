@@ -42,7 +42,7 @@ async fn what_does_not_hold_is_refused_with_a_pointer() {
     let cases = [
         (json!({ "label": "" }), "api.invalid", "/label"),
         (json!({ "sublicenses": [] }), "codes.no_sublicenses", "/sublicenses"),
-        (json!({ "sublicenses": ["nothing"] }), "codes.no_such_sublicense", "/sublicenses/0"),
+        (json!({ "sublicenses": ["nothing"] }), "sublicense.unknown", "/sublicenses/0"),
         (json!({ "code": "SHORT-7" }), "codes.malformed", "/code"),
         (json!({ "code": "with space" }), "codes.malformed", "/code"),
         (json!({ "code": "Dash-Board" }), "codes.reserved", "/code"),
