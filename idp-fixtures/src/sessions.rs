@@ -50,6 +50,11 @@ impl Sessions {
         self.lock().remove(&self.token(headers)?)
     }
 
+    /// Ends the session of this index.
+    pub fn end_index(&self, index: &str) {
+        self.lock().retain(|_, session| session.index != index);
+    }
+
     fn token(&self, headers: &HeaderMap) -> Option<String> {
         headers
             .get_all(header::COOKIE)

@@ -25,7 +25,7 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .route("/metadata", get(metadata))
         .route("/sso", get(sso_redirect).post(sso_post))
         .route("/login", get(login_page).post(login))
-        .route("/logout", get(logout_page).post(logout))
+        .merge(super::slo::routes())
         .route("/static/fixture.css", get(|Shared(idp): Shared<Arc<State>>| async move { pages::style(&idp.org) }))
         .route("/static/submit.js", get(|| async { pages::submit_script() }))
         .layer(from_fn_with_state(state.clone(), misbehave))
@@ -138,7 +138,7 @@ async fn apps(Shared(idp): Shared<Arc<State>>, headers: HeaderMap) -> Response {
     };
     let known: String = lock(&idp.apps).values().map(app_button).collect();
     let body = format!(
-        "<p>Signed in as <strong>{}</strong>. <a href=\"/logout\">Sign out</a></p>\
+        "<p>Signed in as <strong>{}</strong>. <a href=\"/logout\">Sign out everywhere</a></p>\
          <form method=\"post\" action=\"/open\"><ul class=\"apps\">{known}</ul></form>\
          <form method=\"post\" action=\"/open\" class=\"other\"><label for=\"app\">Open another application: its metadata URL</label>\
          <input id=\"app\" name=\"app\" type=\"url\" required placeholder=\"http://127.0.0.1:8080/saml/con_…/metadata\">\
@@ -190,23 +190,13 @@ async fn open_app(idp: &State, session: &IdpSession, form: &OpenForm) -> Result<
     posted(idp, &idp.unsolicited(&app, session, relay_state).await?)
 }
 
-async fn logout_page(Shared(idp): Shared<Arc<State>>) -> Response {
-    let body = "<form method=\"post\" action=\"/logout\"><button type=\"submit\">Sign out</button></form>";
-    pages::page(&idp.org, "Sign out", body)
-}
-
-async fn logout(Shared(idp): Shared<Arc<State>>, headers: HeaderMap) -> Response {
-    idp.sessions.end(&headers);
-    pages::page(&idp.org, "Signed out", "<p><a href=\"/login\">Sign in again</a></p>")
-}
-
 fn posted(idp: &State, form: &PostForm) -> Result<Response> {
     let mut fields = vec![("SAMLResponse", form.saml_response.as_str())];
     fields.extend(form.relay_state.as_deref().map(|state| ("RelayState", state)));
     Ok(pages::self_posting_form(&idp.org, &form.action, &fields))
 }
 
-fn refused(idp: &State, error: &anyhow::Error) -> Response {
+pub(super) fn refused(idp: &State, error: &anyhow::Error) -> Response {
     pages::refusal(&idp.org, &format!("{error:#}"))
 }
 

@@ -6,12 +6,14 @@
 //! | `GET /metadata` | the entity ID |
 //! | `GET, POST /sso` | AuthnRequest by Redirect or POST |
 //! | `POST /login` | the sign-in form |
-//! | `GET, POST /logout` | ends the session at the IdP |
+//! | `GET, POST /logout` | ends the session at the IdP and at every application |
+//! | `GET, POST /slo`, `/slo/answers` | logout messages of applications (`slo.rs`) |
 
 use super::{
-    Attribute, NameId, ResponseBuilder, answer,
+    Attribute, NameId, ReceivedLogout, ResponseBuilder, answer,
     metadata::IdpMetadata,
     request::{AuthnRequest, SpMetadata},
+    slo::{Chain, Participant, Slo},
 };
 use crate::{
     people::{Org, Person},
@@ -90,6 +92,8 @@ pub struct Behaviour {
     pub fail_with: Option<u16>,
     /// Certificates in the metadata besides the signing one (rollover).
     pub also_published: Vec<KeyPair>,
+    /// How it takes part in single logout.
+    pub slo: Slo,
 }
 
 impl Default for Behaviour {
@@ -105,6 +109,7 @@ impl Default for Behaviour {
             delay: Duration::ZERO,
             fail_with: None,
             also_published: Vec::new(),
+            slo: Slo::default(),
         }
     }
 }
@@ -136,6 +141,12 @@ pub(super) struct State {
     pub waiting: Mutex<HashMap<String, AuthnRequest>>,
     pub seen: Mutex<Vec<AuthnRequest>>,
     pub apps: Mutex<BTreeMap<String, App>>,
+    /// Who was signed in to what, oldest first.
+    pub participants: Mutex<Vec<Participant>>,
+    /// Every logout message that has arrived, oldest first.
+    pub logouts: Mutex<Vec<ReceivedLogout>>,
+    /// Logouts under way, by RelayState.
+    pub chains: Mutex<HashMap<String, Chain>>,
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -144,7 +155,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// A running identity provider; it stops when dropped.
 pub struct SamlIdp {
-    state: Arc<State>,
+    pub(super) state: Arc<State>,
     running: Running,
 }
 
@@ -167,6 +178,9 @@ impl SamlIdp {
             waiting: Mutex::default(),
             seen: Mutex::default(),
             apps: Mutex::default(),
+            participants: Mutex::default(),
+            logouts: Mutex::default(),
+            chains: Mutex::default(),
         });
         let running = bound.serve(answer::router(state.clone()));
         Ok(Self { state, running })
@@ -254,6 +268,7 @@ impl State {
         let mut metadata = IdpMetadata::new(&self.entity_id, &format!("{}/sso", self.base_url), &lock(&self.key));
         metadata.signing.extend(behaviour.also_published);
         metadata.want_signed_requests = behaviour.require_signed_requests;
+        behaviour.slo.publish(&mut metadata, &self.base_url);
         metadata.to_xml()
     }
 
@@ -309,6 +324,12 @@ impl State {
             Some(describe) => describe(&session.person),
             None => plain_description(&session.person),
         };
+        lock(&self.participants).push(Participant {
+            sp: sp.to_owned(),
+            username: session.person.username.clone(),
+            name_id: name_id.clone(),
+            session_index: session.index.clone(),
+        });
         let mut signing = Signing::with(key.clone());
         if let Some(algorithm) = behaviour.algorithm {
             signing = signing.algorithm(algorithm);

@@ -16,6 +16,9 @@ pub struct IdpMetadata {
     pub sso_redirect_url: Option<String>,
     pub sso_post_url: Option<String>,
     pub slo_redirect_url: Option<String>,
+    pub slo_post_url: Option<String>,
+    /// Where answers to logout requests go, when that is another address.
+    pub slo_response_url: Option<String>,
     /// Signing certificates in order; several during a rollover.
     pub signing: Vec<KeyPair>,
     /// Whether the key descriptors say `use="signing"`, or nothing.
@@ -35,6 +38,8 @@ impl IdpMetadata {
             sso_redirect_url: Some(sso_url.to_owned()),
             sso_post_url: Some(sso_url.to_owned()),
             slo_redirect_url: None,
+            slo_post_url: None,
+            slo_response_url: None,
             signing: vec![key.clone()],
             say_use: true,
             want_signed_requests: false,
@@ -49,9 +54,10 @@ impl IdpMetadata {
         for key in &self.signing {
             keys += &key_descriptor(key, self.say_use)?;
         }
-        let endpoint = |element: &str, binding: &str, url: &Option<String>| {
+        let endpoint = |element: &str, binding: &str, url: &Option<String>, answers: &Option<String>| {
+            let answers = attribute("ResponseLocation", answers.as_deref());
             url.as_ref()
-                .map(|url| format!("<md:{element} Binding=\"{binding}\" Location=\"{}\"/>", escape(url)))
+                .map(|url| format!("<md:{element} Binding=\"{binding}\" Location=\"{}\"{answers}/>", escape(url)))
                 .unwrap_or_default()
         };
         Ok(format!(
@@ -59,14 +65,15 @@ impl IdpMetadata {
              xmlns:ds=\"http://www.w3.org/2000/09/xmldsig#\" entityID=\"{}\"{}{}>\
              <md:IDPSSODescriptor WantAuthnRequestsSigned=\"{}\" \
              protocolSupportEnumeration=\"urn:oasis:names:tc:SAML:2.0:protocol\">{keys}{}\
-             <md:NameIDFormat>{EMAIL_FORMAT}</md:NameIDFormat>{}{}</md:IDPSSODescriptor></md:EntityDescriptor>",
+             {}<md:NameIDFormat>{EMAIL_FORMAT}</md:NameIDFormat>{}{}</md:IDPSSODescriptor></md:EntityDescriptor>",
             escape(&self.entity_id),
             attribute("validUntil", self.valid_until.map(xs_date_time).as_deref()),
             attribute("cacheDuration", self.cache_duration.as_deref()),
             self.want_signed_requests,
-            endpoint("SingleLogoutService", REDIRECT_BINDING, &self.slo_redirect_url),
-            endpoint("SingleSignOnService", REDIRECT_BINDING, &self.sso_redirect_url),
-            endpoint("SingleSignOnService", POST_BINDING, &self.sso_post_url),
+            endpoint("SingleLogoutService", REDIRECT_BINDING, &self.slo_redirect_url, &self.slo_response_url),
+            endpoint("SingleLogoutService", POST_BINDING, &self.slo_post_url, &self.slo_response_url),
+            endpoint("SingleSignOnService", REDIRECT_BINDING, &self.sso_redirect_url, &None),
+            endpoint("SingleSignOnService", POST_BINDING, &self.sso_post_url, &None),
         ))
     }
 }

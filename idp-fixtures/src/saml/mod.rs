@@ -2,18 +2,22 @@
 
 mod answer;
 mod idp;
+pub mod logout;
 pub mod metadata;
 mod parts;
 pub mod request;
 pub mod response;
+mod slo;
 #[cfg(test)]
 mod tests;
 
 pub use idp::{App, Behaviour, Describe, Options, PostForm, Rewrite, SamlIdp, Sign};
+pub use logout::{LogoutBuilder, QueryStyle, ReceivedLogout};
 pub use request::AuthnRequest;
 pub use response::{
     Attribute, AuthnStatement, BuiltResponse, Conditions, Confirmation, NameId, ResponseBuilder, Status, Value,
 };
+pub use slo::{Participant, Slo};
 
 /// Namespace of assertions.
 pub const ASSERTION_NS: &str = "urn:oasis:names:tc:SAML:2.0:assertion";
@@ -37,6 +41,8 @@ pub const UNSPECIFIED_FORMAT: &str = "urn:oasis:names:tc:SAML:1.1:nameid-format:
 /// Status codes.
 pub const SUCCESS: &str = "urn:oasis:names:tc:SAML:2.0:status:Success";
 pub const RESPONDER: &str = "urn:oasis:names:tc:SAML:2.0:status:Responder";
+pub const REQUESTER: &str = "urn:oasis:names:tc:SAML:2.0:status:Requester";
+pub const PARTIAL_LOGOUT: &str = "urn:oasis:names:tc:SAML:2.0:status:PartialLogout";
 pub const AUTHN_FAILED: &str = "urn:oasis:names:tc:SAML:2.0:status:AuthnFailed";
 
 /// Class of a sign-in by password over a protected channel.

@@ -1,4 +1,5 @@
-//! AuthnRequests as they arrive: by Redirect (deflated, signed over the raw query) or by POST (signed inside).
+//! What a service provider sends, as it arrives: by Redirect (deflated, signed over the raw query) or by POST (signed
+//! inside); and what its metadata says.
 
 use super::{ASSERTION_NS, METADATA_NS, PROTOCOL_NS};
 use anyhow::{Context, Result, bail, ensure};
@@ -41,38 +42,18 @@ pub enum RequestSignature {
 impl AuthnRequest {
     /// Reads the query of a GET, undecoded: what is signed are its raw bytes (bindings 3.4.4.1).
     pub fn from_query(query: &str) -> Result<Self> {
-        let raw = |name: &str| {
-            query.split('&').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name).map(|(_, v)| v))
-        };
-        let message = decoded(raw("SAMLRequest").context("no SAMLRequest in the query")?);
-        let deflated = BASE64_STANDARD.decode(message).context("the SAMLRequest is not base64")?;
-        let mut xml = String::new();
-        DeflateDecoder::new(&*deflated)
-            .take(200_000)
-            .read_to_string(&mut xml)
-            .context("SAMLRequest does not inflate")?;
-        let mut request = Self::from_xml(xml)?;
-        request.relay_state = raw("RelayState").map(decoded);
-        if let (Some(algorithm), Some(value)) = (raw("SigAlg"), raw("Signature")) {
-            let signed = ["SAMLRequest", "RelayState", "SigAlg"]
-                .iter()
-                .filter_map(|name| raw(name).map(|value| format!("{name}={value}")))
-                .collect::<Vec<_>>()
-                .join("&");
-            let value = BASE64_STANDARD.decode(decoded(value)).context("the Signature is not base64")?;
-            request.signature = RequestSignature::Query { signed, algorithm: decoded(algorithm), value };
-        }
-        Ok(request)
+        Self::of(Arrived::from_query(query, "SAMLRequest")?)
     }
 
     /// Reads the fields of a POST.
     pub fn from_form(saml_request: &str, relay_state: Option<&str>) -> Result<Self> {
-        let bytes = BASE64_STANDARD.decode(saml_request.trim()).context("the SAMLRequest is not base64")?;
-        let mut request = Self::from_xml(String::from_utf8(bytes)?)?;
-        request.relay_state = relay_state.map(str::to_owned);
-        if request.xml.contains("SignatureValue") {
-            request.signature = RequestSignature::Enveloped;
-        }
+        Self::of(Arrived::from_form(saml_request, relay_state)?)
+    }
+
+    fn of(arrived: Arrived) -> Result<Self> {
+        let mut request = Self::from_xml(arrived.xml)?;
+        request.relay_state = arrived.relay_state;
+        request.signature = arrived.signature;
         Ok(request)
     }
 
@@ -111,9 +92,62 @@ impl AuthnRequest {
 
     /// Verifies the request's signature with any of the service provider's certificates.
     pub fn verify_signature(&self, certificates: &[X509]) -> Result<()> {
-        match &self.signature {
-            RequestSignature::Absent => bail!("the request is not signed"),
-            RequestSignature::Query { signed, algorithm, value } => {
+        self.signature.verify(&self.xml, certificates)
+    }
+}
+
+/// A message by either binding, before anything of it is read.
+pub(super) struct Arrived {
+    pub xml: String,
+    pub relay_state: Option<String>,
+    pub signature: RequestSignature,
+}
+
+impl Arrived {
+    /// The message in this parameter of an undecoded query.
+    pub fn from_query(query: &str, parameter: &str) -> Result<Self> {
+        let raw = |name: &str| {
+            query.split('&').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name).map(|(_, v)| v))
+        };
+        let message = decoded(raw(parameter).with_context(|| format!("no {parameter} in the query"))?);
+        let deflated = BASE64_STANDARD.decode(message).with_context(|| format!("the {parameter} is not base64"))?;
+        let mut xml = String::new();
+        DeflateDecoder::new(&*deflated)
+            .take(200_000)
+            .read_to_string(&mut xml)
+            .with_context(|| format!("the {parameter} does not inflate"))?;
+        let signature = match (raw("SigAlg"), raw("Signature")) {
+            (Some(algorithm), Some(value)) => {
+                let signed = [parameter, "RelayState", "SigAlg"]
+                    .iter()
+                    .filter_map(|name| raw(name).map(|value| format!("{name}={value}")))
+                    .collect::<Vec<_>>()
+                    .join("&");
+                let value = BASE64_STANDARD.decode(decoded(value)).context("the Signature is not base64")?;
+                RequestSignature::Query { signed, algorithm: decoded(algorithm), value }
+            }
+            _ => RequestSignature::Absent,
+        };
+        Ok(Self { xml, relay_state: raw("RelayState").map(decoded), signature })
+    }
+
+    /// The message in a field of a form.
+    pub fn from_form(value: &str, relay_state: Option<&str>) -> Result<Self> {
+        let xml = String::from_utf8(BASE64_STANDARD.decode(value.trim()).context("the message is not base64")?)?;
+        let signature = match xml.contains("SignatureValue") {
+            true => RequestSignature::Enveloped,
+            false => RequestSignature::Absent,
+        };
+        Ok(Self { xml, relay_state: relay_state.map(str::to_owned), signature })
+    }
+}
+
+impl RequestSignature {
+    /// Verifies the signature of the message `xml` with any of these certificates.
+    pub fn verify(&self, xml: &str, certificates: &[X509]) -> Result<()> {
+        match self {
+            Self::Absent => bail!("the message is not signed"),
+            Self::Query { signed, algorithm, value } => {
                 for certificate in certificates {
                     if query_signature_holds(certificate, signed, algorithm, value).unwrap_or(false) {
                         return Ok(());
@@ -121,15 +155,15 @@ impl AuthnRequest {
                 }
                 bail!("the signature of the query does not verify")
             }
-            RequestSignature::Enveloped => {
+            Self::Enveloped => {
                 for certificate in certificates {
                     let mut keys = KeysManager::new();
                     keys.add_key(loader::load_x509_cert_der(&certificate.to_der()?)?);
-                    if bergshamra::verify(&DsigContext::new(keys), &self.xml).is_ok_and(|result| result.is_valid()) {
+                    if bergshamra::verify(&DsigContext::new(keys), xml).is_ok_and(|result| result.is_valid()) {
                         return Ok(());
                     }
                 }
-                bail!("the signature of the request does not verify")
+                bail!("the signature of the message does not verify")
             }
         }
     }
@@ -163,11 +197,22 @@ fn decoded(raw: &str) -> String {
         .unwrap_or_default()
 }
 
+/// One `SingleLogoutService`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogoutService {
+    pub binding: String,
+    pub location: String,
+    /// Where answers go, when that is another address.
+    pub response_location: Option<String>,
+}
+
 /// What an IdP needs from a service provider's metadata.
 #[derive(Clone, Debug, Default)]
 pub struct SpMetadata {
     pub entity_id: String,
     pub acs_urls: Vec<String>,
+    /// Where logout messages go.
+    pub slo: Vec<LogoutService>,
     pub signing: Vec<X509>,
     pub encryption: Vec<X509>,
 }
@@ -184,6 +229,13 @@ impl SpMetadata {
         for node in document.descendants() {
             if node.has_tag_name((METADATA_NS, "AssertionConsumerService")) {
                 found.acs_urls.extend(node.attribute("Location").map(str::to_owned));
+            }
+            if node.has_tag_name((METADATA_NS, "SingleLogoutService")) {
+                found.slo.push(LogoutService {
+                    binding: node.attribute("Binding").unwrap_or_default().to_owned(),
+                    location: node.attribute("Location").unwrap_or_default().to_owned(),
+                    response_location: node.attribute("ResponseLocation").map(str::to_owned),
+                });
             }
             if node.has_tag_name((METADATA_NS, "KeyDescriptor")) {
                 let certificates = node

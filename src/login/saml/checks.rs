@@ -10,11 +10,12 @@ use super::{
     error::{SamlError, shown},
     model::{Envelope, Expectation, InResponseTo, NS_ASSERTION, VerifiedAssertion, child, children, text_of},
     subject,
+    times::{optional, required},
 };
 use crate::login::trail::Trail;
 
-const SUCCESS: &str = "urn:oasis:names:tc:SAML:2.0:status:Success";
-const ENTITY: &str = "urn:oasis:names:tc:SAML:2.0:nameid-format:entity";
+pub(super) const SUCCESS: &str = "urn:oasis:names:tc:SAML:2.0:status:Success";
+pub(super) const ENTITY: &str = "urn:oasis:names:tc:SAML:2.0:nameid-format:entity";
 const BEARER: &str = "urn:oasis:names:tc:SAML:2.0:cm:bearer";
 /// A response travels for seconds; an hour leaves room for people and clocks.
 const MAX_AGE: Duration = Duration::hours(1);
@@ -157,10 +158,10 @@ fn issue_instants(
     expectation: &Expectation<'_>,
 ) -> Result<DateTime<Utc>, SamlError> {
     let judged = |what, value| {
-        let at = required_time(value, "IssueInstant")?;
-        not_future(what, at, expectation)?;
+        let at = required(value, "IssueInstant")?;
+        expectation.moment().not_future(what, at)?;
         if at < expectation.now - MAX_AGE - expectation.clock_skew {
-            return Err(expired(what, at, expectation));
+            return Err(expectation.moment().expired(what, at));
         }
         Ok(at)
     };
@@ -245,11 +246,11 @@ fn authn_statement(assertion: Node<'_, '_>, expectation: &Expectation<'_>) -> Re
     let (Some(statement), None) = (all.next(), all.next()) else {
         return Err(SamlError::AuthnStatement("there must be exactly one"));
     };
-    let instant = required_time(statement.attribute("AuthnInstant"), "AuthnInstant")?;
-    not_future("the person signed in at", instant, expectation)?;
-    let session_not_on_or_after = optional_time(statement.attribute("SessionNotOnOrAfter"), "SessionNotOnOrAfter")?;
+    let instant = required(statement.attribute("AuthnInstant"), "AuthnInstant")?;
+    expectation.moment().not_future("the person signed in at", instant)?;
+    let session_not_on_or_after = optional(statement.attribute("SessionNotOnOrAfter"), "SessionNotOnOrAfter")?;
     if let Some(end) = session_not_on_or_after {
-        not_over("the session at the identity provider ended at", end, expectation)?;
+        expectation.moment().not_over("the session at the identity provider ended at", end)?;
     }
     // ForceAuthn is a request; only the instant shows that it was honoured.
     if expectation.authn_not_before.is_some_and(|start| instant < start - expectation.clock_skew) {
@@ -282,45 +283,10 @@ fn window(
     node: Node<'_, '_>,
     expectation: &Expectation<'_>,
 ) -> Result<DateTime<Utc>, SamlError> {
-    if let Some(start) = optional_time(node.attribute("NotBefore"), "NotBefore")? {
-        not_future(from, start, expectation)?;
+    if let Some(start) = optional(node.attribute("NotBefore"), "NotBefore")? {
+        expectation.moment().not_future(from, start)?;
     }
-    let end = required_time(node.attribute("NotOnOrAfter"), "NotOnOrAfter")?;
-    not_over(to, end, expectation)?;
+    let end = required(node.attribute("NotOnOrAfter"), "NotOnOrAfter")?;
+    expectation.moment().not_over(to, end)?;
     Ok(end)
-}
-
-fn not_future(what: &'static str, at: DateTime<Utc>, expectation: &Expectation<'_>) -> Result<(), SamlError> {
-    if at <= expectation.now + expectation.clock_skew {
-        return Ok(());
-    }
-    Err(SamlError::NotYetValid { what, at: shown_time(at), now: shown_time(expectation.now) })
-}
-
-fn not_over(what: &'static str, end: DateTime<Utc>, expectation: &Expectation<'_>) -> Result<(), SamlError> {
-    if expectation.now - expectation.clock_skew < end { Ok(()) } else { Err(expired(what, end, expectation)) }
-}
-
-fn expired(what: &'static str, at: DateTime<Utc>, expectation: &Expectation<'_>) -> SamlError {
-    SamlError::Expired { what, at: shown_time(at), now: shown_time(expectation.now) }
-}
-
-fn shown_time(at: DateTime<Utc>) -> String {
-    at.format("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
-fn required_time(value: Option<&str>, name: &'static str) -> Result<DateTime<Utc>, SamlError> {
-    optional_time(value, name)?.ok_or(SamlError::Time(name))
-}
-
-/// An xs:dateTime; SAML has them in UTC (core 1.3.3), and one without a zone is read as such.
-fn optional_time(value: Option<&str>, name: &'static str) -> Result<Option<DateTime<Utc>>, SamlError> {
-    let Some(value) = value.map(str::trim) else {
-        return Ok(None);
-    };
-    let zoned = DateTime::parse_from_rfc3339(value).map(|t| t.with_timezone(&Utc)).ok();
-    let parsed =
-        zoned.or_else(|| DateTime::parse_from_rfc3339(&format!("{value}Z")).map(|t| t.with_timezone(&Utc)).ok());
-    // Far-away years would overflow the arithmetic with skews.
-    parsed.filter(|t| (1970..=9000).contains(&chrono::Datelike::year(t))).map(Some).ok_or(SamlError::Time(name))
 }

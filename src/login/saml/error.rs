@@ -1,18 +1,20 @@
-//! Why a SAML response was refused: one variant for each thing that somebody can put right.
+//! Why a SAML message was refused, a response or a logout message: one variant for each thing that somebody can put right.
 //! The texts are for admins; a learner is shown a reference and what to do.
 
 use thiserror::Error;
 
 use crate::{connections::saml_metadata::xml::XmlFault, login::trail::FixSide};
 
-/// Why a SAML response was refused.
+/// Why a SAML message was refused.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 pub enum SamlError {
-    #[error("the form field SAMLResponse is not base64")]
+    #[error("the message is not base64")]
     Base64,
-    #[error("the response was refused before it was read: {0}")]
+    #[error("the address or form is not built as SAML's bindings have it: {0}")]
+    Binding(&'static str),
+    #[error("the message was refused before it was read: {0}")]
     Document(#[from] XmlFault),
-    #[error("the response is not built as SAML 2.0 Web SSO has it: {0}")]
+    #[error("the message is not built as SAML 2.0 has it: {0}")]
     Structure(&'static str),
     #[error("the identity provider answered {status} instead of Success{message}: look in its own log for the reason")]
     Status { status: String, message: String },
@@ -20,7 +22,9 @@ pub enum SamlError {
     NoAssertion,
     #[error("the connection has no usable certificate: add the identity provider's metadata or signing certificate")]
     NoCertificate,
-    #[error("nothing in the response is signed: let the identity provider sign the assertion or the response")]
+    #[error(
+        "nothing in the message is signed: let the identity provider sign the assertion or the response, and every logout message"
+    )]
     Unsigned,
     #[error(
         "the signature uses {0}, which this connection does not allow: let the identity provider sign by RSA or ECDSA with SHA-256 or better"
@@ -35,7 +39,7 @@ pub enum SamlError {
     )]
     WeakKey,
     #[error(
-        "no certificate of the connection verifies the signature: the identity provider probably changed its key, so load its metadata again; or the response was altered on its way"
+        "no certificate of the connection verifies the signature: the identity provider probably changed its key, so load its metadata again; or the message was altered on its way"
     )]
     Signature,
     #[error("the assertion is encrypted and the connection has no decryption key")]
@@ -56,9 +60,7 @@ pub enum SamlError {
     Version { found: String },
     #[error("issued by {found:?}, but the connection expects {expected:?}")]
     Issuer { expected: String, found: String },
-    #[error(
-        "Destination is {found:?}, but this address is {expected:?}: correct the assertion consumer URL at the identity provider"
-    )]
+    #[error("Destination is {found:?}, but this address is {expected:?}: correct our address at the identity provider")]
     Destination { expected: String, found: String },
     #[error(
         "Recipient is {found:?}, but this address is {expected:?}: correct the assertion consumer URL at the identity provider"
@@ -68,11 +70,11 @@ pub enum SamlError {
     InResponseTo,
     #[error("an unsolicited response claims to answer a request")]
     UnexpectedInResponseTo,
-    #[error("{what} {at}, and it is {now} here: the clocks differ, or the response is old")]
+    #[error("{what} {at}, and it is {now} here: the clocks differ, or the message is old")]
     Expired { what: &'static str, at: String, now: String },
     #[error("{what} {at}, and it is {now} here: the identity provider's clock is probably ahead")]
     NotYetValid { what: &'static str, at: String, now: String },
-    #[error("the response gives a time that cannot be read or is missing: {0}")]
+    #[error("the message gives a time that cannot be read or is missing: {0}")]
     Time(&'static str),
     #[error(
         "meant for {found}, but this service is {expected:?}: correct the audience (entity ID) at the identity provider"
@@ -107,6 +109,7 @@ impl SamlError {
     pub fn code(&self) -> &'static str {
         match self {
             SamlError::Base64 => "login.saml.base64",
+            SamlError::Binding(_) => "login.saml.binding",
             SamlError::Document(_) => "login.saml.document",
             SamlError::Structure(_) => "login.saml.structure",
             SamlError::Status { .. } => "login.saml.status",
@@ -144,6 +147,11 @@ impl SamlError {
         }
     }
 
+    /// The same for a logout message.
+    pub fn logout_code(&self) -> String {
+        self.code().replacen("login.", "logout.", 1)
+    }
+
     /// Which side must fix it.
     pub fn fix_side(&self) -> FixSide {
         match self {
@@ -153,6 +161,7 @@ impl SamlError {
             SamlError::InResponseTo | SamlError::UnexpectedInResponseTo | SamlError::NotFresh => FixSide::Learner,
             SamlError::NoDecryptionKey | SamlError::Engine => FixSide::Ours,
             SamlError::Base64
+            | SamlError::Binding(_)
             | SamlError::Document(_)
             | SamlError::Structure(_)
             | SamlError::Status { .. }

@@ -6,9 +6,9 @@
 //! | structure: one assertion, signatures in their places, algorithms | `prescreen` |
 //! | opening an encrypted assertion | `decrypt` |
 //! | signature, by pinned certificates only | `signature` |
-//! | meaning: issuer, audience, times, confirmation | `checks`, `subject`, `attributes` |
+//! | meaning: issuer, audience, times, confirmation | `checks`, `subject`, `attributes`, `times` |
 //!
-//! What we send is built in `request` and `sp_metadata`, through `writer`.
+//! What we send is built in `request` and `sp_metadata`, through `writer`. Single logout, both ways, is in `logout`.
 //!
 //! Invariants: identity and claims are read only from the bytes that the signature engine has digested; what is not
 //! signed may only refuse; absence never passes; a certificate comes from the connection's configuration, never from
@@ -19,6 +19,7 @@ mod checks;
 mod decrypt;
 mod error;
 mod keys;
+pub mod logout;
 mod model;
 mod peek;
 mod prescreen;
@@ -29,6 +30,7 @@ mod sp_metadata;
 mod subject;
 #[cfg(test)]
 mod tests;
+mod times;
 mod writer;
 
 pub use error::SamlError;

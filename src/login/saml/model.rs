@@ -4,7 +4,7 @@ use chrono::{DateTime, Duration, Utc};
 use roxmltree::Node;
 use serde::{Deserialize, Serialize};
 
-use super::keys::DecryptionKey;
+use super::{keys::DecryptionKey, times::Moment};
 use crate::connections::saml_metadata::{TrustedCertificate, xml::StartTag};
 
 pub(super) const NS_PROTOCOL: &str = "urn:oasis:names:tc:SAML:2.0:protocol";
@@ -39,6 +39,12 @@ pub struct Expectation<'a> {
     pub decryption_keys: &'a [DecryptionKey],
     pub clock_skew: Duration,
     pub now: DateTime<Utc>,
+}
+
+impl Expectation<'_> {
+    pub(super) fn moment(&self) -> Moment {
+        Moment { now: self.now, clock_skew: self.clock_skew }
+    }
 }
 
 /// What the response must say it answers.
@@ -125,12 +131,6 @@ impl Envelope {
         let attribute = |name| response.attribute(name).map(str::to_owned);
         let issuer = child(response, NS_ASSERTION, "Issuer");
         let status = child(response, NS_PROTOCOL, "Status");
-        let mut codes = Vec::new();
-        let mut next = status.and_then(|s| child(s, NS_PROTOCOL, "StatusCode"));
-        while let Some(code) = next {
-            codes.push(code.attribute("Value").unwrap_or_default().to_owned());
-            next = child(code, NS_PROTOCOL, "StatusCode");
-        }
         Envelope {
             is_signed: true,
             id: attribute("ID").unwrap_or_default(),
@@ -140,13 +140,24 @@ impl Envelope {
             in_response_to: attribute("InResponseTo"),
             issuer: issuer.map(text_of),
             issuer_format: issuer.and_then(|i| i.attribute("Format")).map(str::to_owned),
-            status: codes,
+            status: status.map(status_codes).unwrap_or_default(),
             status_message: status
                 .and_then(|s| child(s, NS_PROTOCOL, "StatusMessage"))
                 .map(text_of)
                 .unwrap_or_default(),
         }
     }
+}
+
+/// The codes of a Status, outermost first.
+pub(super) fn status_codes(status: Node<'_, '_>) -> Vec<String> {
+    let mut codes = Vec::new();
+    let mut next = child(status, NS_PROTOCOL, "StatusCode");
+    while let Some(code) = next {
+        codes.push(code.attribute("Value").unwrap_or_default().to_owned());
+        next = child(code, NS_PROTOCOL, "StatusCode");
+    }
+    codes
 }
 
 /// The children of that name.

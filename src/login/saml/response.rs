@@ -10,7 +10,7 @@ use super::{
     error::SamlError,
     model::{Envelope, Expectation, NS_ASSERTION, NS_PROTOCOL, VerifiedAssertion, children},
     prescreen::{self, LIMITS, Screened, Signed},
-    signature::{self, Verified},
+    signature::{self, Trust},
 };
 use crate::{connections::saml_metadata::xml, login::trail::Trail};
 
@@ -41,10 +41,29 @@ pub fn verify_response(
     }
     trail.outcome("saml.assertion", screened.assertion_id.as_ref().map(|_| ()).ok_or(SamlError::NoAssertion))?;
     trail.outcome("saml.signed", signed(&screened))?;
-    let verified = signature::verify(text, &screened, expectation, trail)?;
+    let verified = verify_signatures(text, &screened, expectation, trail)?;
     let tree = tree_of(&verified.xml)?;
     let (envelope, assertion) = verified_parts(&tree, &verified, &screened)?;
     checks::meaning(&envelope, assertion, expectation, trail)
+}
+
+/// The canonical form of the element that the outermost signature covers.
+struct Verified {
+    xml: String,
+    covers: Signed,
+}
+
+fn verify_signatures(
+    text: &str,
+    screened: &Screened,
+    expectation: &Expectation<'_>,
+    trail: &mut Trail,
+) -> Result<Verified, SamlError> {
+    let trust =
+        Trust { certificates: expectation.certificates, allow_sha1: expectation.allow_sha1, now: expectation.now };
+    let xml = signature::verify(text, &screened.signatures, trust, trail)?;
+    let is_message = screened.signatures.iter().any(|s| s.on == Signed::Message);
+    Ok(Verified { xml, covers: if is_message { Signed::Message } else { Signed::Assertion } })
 }
 
 /// An encrypted assertion: the outer signature, if there is one, then the opening, then the inner assertion's own
@@ -56,7 +75,7 @@ fn encrypted(
     trail: &mut Trail,
 ) -> Result<VerifiedAssertion, SamlError> {
     let outer = match screened.envelope.is_signed {
-        true => Some(signature::verify(text, screened, expectation, trail)?),
+        true => Some(verify_signatures(text, screened, expectation, trail)?),
         false => None,
     };
     let tree = tree_of(outer.as_ref().map_or(text, |verified| &verified.xml))?;
@@ -88,7 +107,7 @@ fn inner_assertion(
     // Encryption is no authentication: anybody can encrypt for us (CVE-2024-4985, CVE-2024-9487).
     trail.outcome("saml.signed", signed(&screened))?;
     let text = decrypt::standing_alone(text, &screened.inherited);
-    let verified = signature::verify(&text, &screened, expectation, trail)?;
+    let verified = verify_signatures(&text, &screened, expectation, trail)?;
     Ok((screened, verified))
 }
 
@@ -98,7 +117,7 @@ fn signed(screened: &Screened) -> Result<(), SamlError> {
 
 /// The tree of verified bytes (or, for refusals and for ciphertext, of screened ones). No DTD, and no more nodes than
 /// were screened.
-fn tree_of(text: &str) -> Result<Document<'_>, SamlError> {
+pub(super) fn tree_of(text: &str) -> Result<Document<'_>, SamlError> {
     let options = ParsingOptions { allow_dtd: false, nodes_limit: 200_000, ..ParsingOptions::default() };
     Document::parse_with_options(text, options)
         .map_err(|_| SamlError::Structure("the strict parser does not agree that this is XML"))
@@ -111,7 +130,7 @@ fn verified_parts<'a, 'i>(
 ) -> Result<(Envelope, Node<'a, 'i>), SamlError> {
     let root = tree.root_element();
     match verified.covers {
-        Signed::Response => {
+        Signed::Message => {
             Ok((verified_envelope(root, screened)?, verified_assertion(only(root, "Assertion")?, screened)?))
         }
         Signed::Assertion => Ok((screened.envelope.clone(), verified_assertion(root, screened)?)),

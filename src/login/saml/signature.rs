@@ -3,12 +3,12 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use chrono::{DateTime, Utc};
 use samael::crypto::{AllowedSignatureAlgorithm as Allowed, CertificateDer, Crypto, CryptoProvider, ReduceMode};
 
 use super::{
     error::SamlError,
-    model::Expectation,
-    prescreen::{Screened, SignatureFacts, SignatureMethod, Signed},
+    prescreen::{SignatureFacts, SignatureMethod},
 };
 use crate::{
     connections::saml_metadata::{KeyKind, TrustedCertificate},
@@ -24,44 +24,47 @@ const ALLOWED: [Allowed; 6] = [
     Allowed::EcdsaSha512,
 ];
 
-/// The canonical form of the element that the outermost signature covers.
-#[derive(Debug)]
-pub(super) struct Verified {
-    pub xml: String,
-    pub covers: Signed,
+/// By which certificates a signature may have been made; nothing of it comes from the message.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Trust<'a> {
+    pub certificates: &'a [TrustedCertificate],
+    /// An operator's flag for old identity providers.
+    pub allow_sha1: bool,
+    pub now: DateTime<Utc>,
 }
 
-/// Verifies every signature of a screened document.
+/// Verifies every signature of a screened document; gives the canonical form of the element that the outermost one
+/// covers.
 pub(super) fn verify(
     text: &str,
-    screened: &Screened,
-    expectation: &Expectation<'_>,
+    signatures: &[SignatureFacts],
+    trust: Trust<'_>,
     trail: &mut Trail,
-) -> Result<Verified, SamlError> {
-    trail.outcome("saml.algorithms", check_algorithms(&screened.signatures, expectation))?;
-    let candidates = trail.outcome("saml.certificate", candidates(&screened.signatures, expectation.certificates))?;
-    let (xml, certificate) = reduce_by_any(text, &screened.signatures, &candidates, expectation.allow_sha1)
+) -> Result<String, SamlError> {
+    trail.outcome("saml.algorithms", check_algorithms(signatures.iter().find_map(|s| s.sha1), trust))?;
+    let fitting = |kind| signatures.iter().all(|s| fits(kind, s));
+    let candidates = trail.outcome("saml.certificate", candidates(trust.certificates, fitting))?;
+    let (xml, certificate) = reduce_by_any(text, signatures, &candidates, trust.allow_sha1)
         .inspect_err(|error| trail.failed("saml.signature", error.to_string()))?;
-    trail.passed_with("saml.signature", describe(certificate, expectation));
-    let covers =
-        if screened.signatures.iter().any(|s| s.on == Signed::Response) { Signed::Response } else { Signed::Assertion };
-    Ok(Verified { xml, covers })
+    trail.passed_with("saml.signature", describe(certificate, trust.now));
+    Ok(xml)
 }
 
-fn check_algorithms(signatures: &[SignatureFacts], expectation: &Expectation<'_>) -> Result<(), SamlError> {
-    match signatures.iter().find_map(|s| s.sha1) {
-        Some(sha1) if !expectation.allow_sha1 => Err(SamlError::SignatureAlgorithm(sha1.to_owned())),
+/// SHA-1 is for connections alone that an operator has flagged.
+pub(super) fn check_algorithms(sha1: Option<&'static str>, trust: Trust<'_>) -> Result<(), SamlError> {
+    match sha1 {
+        Some(sha1) if !trust.allow_sha1 => Err(SamlError::SignatureAlgorithm(sha1.to_owned())),
         _ => Ok(()),
     }
 }
 
 /// The certificates that could have made these signatures. The engine reports an error, not "invalid", for a key of
 /// another kind, so that one wrong kind would hide the right one; this is also where weak keys stay out.
-fn candidates<'a>(
-    signatures: &[SignatureFacts],
-    certificates: &'a [TrustedCertificate],
-) -> Result<Vec<&'a TrustedCertificate>, SamlError> {
-    let fitting: Vec<_> = certificates.iter().filter(|c| signatures.iter().all(|s| fits(c.key_kind(), s))).collect();
+pub(super) fn candidates(
+    certificates: &[TrustedCertificate],
+    fits: impl Fn(KeyKind) -> bool,
+) -> Result<Vec<&TrustedCertificate>, SamlError> {
+    let fitting: Vec<_> = certificates.iter().filter(|c| fits(c.key_kind())).collect();
     let strong: Vec<_> = fitting.iter().copied().filter(|c| !c.is_weak()).collect();
     match (certificates.is_empty(), fitting.is_empty(), strong.is_empty()) {
         (true, ..) => Err(SamlError::NoCertificate),
@@ -119,13 +122,13 @@ fn reduce(text: &str, certificates: &[CertificateDer], list: Option<&[Allowed]>)
     }
 }
 
-fn describe(certificate: Option<&TrustedCertificate>, expectation: &Expectation<'_>) -> String {
+pub(super) fn describe(certificate: Option<&TrustedCertificate>, now: DateTime<Utc>) -> String {
     let Some(certificate) = certificate else {
         return "signed by two certificates of the connection".to_owned();
     };
     let fingerprint = certificate.fingerprint_sha256();
     // Pinned keys outlive their certificates' dates (SAML metadata interoperability profile 2.6.1): told, not refused.
-    if certificate.is_expired(expectation.now) {
+    if certificate.is_expired(now) {
         format!(
             "certificate sha256 {fingerprint}, expired on {}: replace it soon",
             certificate.not_after().format("%Y-%m-%d")

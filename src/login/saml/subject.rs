@@ -46,7 +46,8 @@ pub(super) fn read(
     Ok(Subject { value: name_id.value.clone(), name_id: Some(name_id) })
 }
 
-fn name_id(node: Node<'_, '_>) -> Result<NameId, SamlError> {
+/// A NameID with its qualifiers.
+pub(super) fn name_id(node: Node<'_, '_>) -> Result<NameId, SamlError> {
     let attribute = |name| node.attribute(name).map(str::to_owned);
     if node.children().any(|c| c.is_element()) {
         return Err(SamlError::NameId("the NameID holds markup"));

@@ -2,17 +2,16 @@
 //! places, each covering its own parent by the one allowed recipe. Reads nothing for identity; what it notes of the
 //! outer Response may only refuse.
 
+mod ids;
 mod recipe;
-
-use std::collections::HashSet;
 
 use super::{
     error::SamlError,
-    model::{Envelope, NS_ASSERTION, NS_DSIG, NS_EXC_C14N, NS_PROTOCOL},
+    model::{Envelope, NS_ASSERTION, NS_DSIG, NS_PROTOCOL},
 };
-use crate::connections::saml_metadata::xml::{self, Binding, Limits, StartTag, Visitor, is_ncname};
-use recipe::{C14N, DIGEST_VALUE, EXCLUSIVE, Pending, RECIPE, SIGNATURE_VALUE};
-pub(super) use recipe::{SignatureFacts, SignatureMethod};
+use crate::connections::saml_metadata::xml::{self, Binding, Limits, StartTag, Visitor};
+pub(super) use ids::Ids;
+pub(super) use recipe::{Pending, SignatureFacts, SignatureMethod, Within, signature_method};
 
 /// Limits of a response: 256 KB hold about two thousand groups.
 pub(super) const LIMITS: Limits = Limits {
@@ -29,7 +28,8 @@ const MAX_VALUES: usize = 6_000;
 /// What a signature is on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Signed {
-    Response,
+    /// The document's root: a Response, or a logout message.
+    Message,
     Assertion,
 }
 
@@ -68,11 +68,7 @@ enum Place {
     StatusCode,
     StatusMessage,
     Assertion,
-    Signature,
-    /// Inside a signature, at this step of the recipe.
-    Step(usize),
-    Prefixes,
-    KeyInfo,
+    InSignature(Within),
     Other,
 }
 
@@ -83,7 +79,7 @@ struct Screen {
     envelope: Envelope,
     /// Names of the children already seen of the Response and of the Assertion, where one is all there may be.
     seen: Vec<(Signed, String)>,
-    ids: HashSet<String>,
+    ids: Ids,
     assertion_id: Option<String>,
     assertions: usize,
     is_encrypted: bool,
@@ -97,24 +93,13 @@ impl Visitor for Screen {
     type Fault = SamlError;
 
     fn start(&mut self, tag: &StartTag<'_>) -> Result<(), SamlError> {
-        let id = self.note_id(tag)?;
+        let id = self.ids.note(tag)?;
         let place = match self.path.last().copied() {
             None => self.root(tag, id)?,
             Some(Place::Response) => self.in_response(tag, id)?,
             Some(Place::Status | Place::StatusCode) => self.in_status(tag)?,
             Some(Place::Assertion) => self.in_assertion(tag)?,
-            Some(Place::Signature | Place::Step(_) | Place::Prefixes) => self.in_signature(tag)?,
-            Some(Place::KeyInfo) => {
-                // A key by reference would let the document choose what is fetched.
-                if matches!(tag.local, "RetrievalMethod" | "KeyInfoReference" | "Signature") {
-                    return Err(SamlError::Structure("a signature's KeyInfo refers elsewhere"));
-                }
-                // KeyInfo is not digested, so that anybody may write into it: nothing of SAML stands there (XSW).
-                if matches!(tag.namespace, NS_ASSERTION | NS_PROTOCOL) {
-                    return Err(SamlError::Structure("a signature's KeyInfo holds parts of SAML"));
-                }
-                Place::KeyInfo
-            }
+            Some(Place::InSignature(within)) => self.in_signature(within, tag)?,
             Some(Place::OuterIssuer | Place::StatusMessage) => {
                 return Err(SamlError::Structure("markup inside a text"));
             }
@@ -129,9 +114,8 @@ impl Visitor for Screen {
         match place {
             Place::OuterIssuer => self.envelope.issuer.get_or_insert_default().push_str(text),
             Place::StatusMessage => self.envelope.status_message.push_str(text),
-            Place::Step(DIGEST_VALUE) => self.pending()?.digest_value.push_str(text),
-            Place::Step(SIGNATURE_VALUE) => self.pending()?.signature_value.push_str(text),
-            Place::KeyInfo | Place::Other => {}
+            Place::InSignature(within) => self.pending()?.text(within, text)?,
+            Place::Other => {}
             _ if text.bytes().all(|b| b.is_ascii_whitespace()) => {}
             _ => return Err(SamlError::Structure("text where only elements may stand")),
         }
@@ -140,7 +124,7 @@ impl Visitor for Screen {
 
     fn end(&mut self) -> Result<(), SamlError> {
         match self.path.pop() {
-            Some(Place::Signature) => self.close_signature(),
+            Some(Place::InSignature(Within::Signature)) => self.close_signature(),
             Some(Place::OuterIssuer) => {
                 let issuer = self.envelope.issuer.take().unwrap_or_default();
                 self.envelope.issuer = Some(issuer.trim().to_owned());
@@ -153,7 +137,7 @@ impl Visitor for Screen {
 
 impl Screen {
     fn finish(mut self, inherited: Vec<Binding>) -> Screened {
-        self.envelope.is_signed = self.signatures.iter().any(|s| s.on == Signed::Response);
+        self.envelope.is_signed = self.signatures.iter().any(|s| s.on == Signed::Message);
         Screened {
             envelope: self.envelope,
             signatures: self.signatures,
@@ -161,22 +145,6 @@ impl Screen {
             is_encrypted: self.is_encrypted,
             inherited,
         }
-    }
-
-    /// One ID per element, of one spelling in no namespace, an NCName, and unique in the document:
-    /// engines differ in which attributes they take for IDs (CVE-2025-66567).
-    fn note_id(&mut self, tag: &StartTag<'_>) -> Result<Option<String>, SamlError> {
-        let mut found = None;
-        for attribute in tag.attributes.iter().filter(|a| a.local.eq_ignore_ascii_case("id")) {
-            if !attribute.namespace.is_empty() || found.is_some() || !is_ncname(attribute.raw) {
-                return Err(SamlError::Structure("an ID attribute that is doubled, prefixed or not a name"));
-            }
-            if !self.ids.insert(attribute.raw.to_owned()) {
-                return Err(SamlError::Structure("two elements have the same ID"));
-            }
-            found = Some(attribute.raw.to_owned());
-        }
-        Ok(found)
     }
 
     fn root(&mut self, tag: &StartTag<'_>, id: Option<String>) -> Result<Place, SamlError> {
@@ -202,11 +170,11 @@ impl Screen {
             (NS_ASSERTION, "Issuer") => {
                 self.envelope.issuer_format = tag.attribute("Format").map(|a| a.value().into_owned());
                 self.envelope.issuer = Some(String::new());
-                self.once(Signed::Response, tag.local, Place::OuterIssuer)
+                self.once(Signed::Message, tag.local, Place::OuterIssuer)
             }
-            (NS_PROTOCOL, "Status") => self.once(Signed::Response, tag.local, Place::Status),
-            (NS_PROTOCOL, "Extensions") => self.once(Signed::Response, tag.local, Place::Other),
-            (NS_DSIG, "Signature") => self.open_signature(Signed::Response),
+            (NS_PROTOCOL, "Status") => self.once(Signed::Message, tag.local, Place::Status),
+            (NS_PROTOCOL, "Extensions") => self.once(Signed::Message, tag.local, Place::Other),
+            (NS_DSIG, "Signature") => self.open_signature(Signed::Message),
             _ => Err(SamlError::Structure("the Response has a child that SAML does not know")),
         }
     }
@@ -286,45 +254,18 @@ impl Screen {
     }
 
     fn open_signature(&mut self, on: Signed) -> Result<Place, SamlError> {
-        self.once(on, "Signature", Place::Signature)?;
+        let place = self.once(on, "Signature", Place::InSignature(Within::Signature))?;
         self.pending = Some(Pending::default());
-        Ok(Place::Signature)
+        Ok(place)
     }
 
     fn pending(&mut self) -> Result<&mut Pending, SamlError> {
         self.pending.as_mut().ok_or(SamlError::Structure("a signature's parts stand outside it"))
     }
 
-    fn in_signature(&mut self, tag: &StartTag<'_>) -> Result<Place, SamlError> {
-        const WRONG: SamlError = SamlError::Structure("a signature is not built by the one recipe that SAML has");
-        let parent = self.path.last().copied();
-        if (tag.namespace, tag.local) == (NS_EXC_C14N, "InclusiveNamespaces") {
-            // A prefix list only adds namespace declarations to what is digested.
-            return if matches!(parent, Some(Place::Step(C14N | EXCLUSIVE))) {
-                Ok(Place::Prefixes)
-            } else {
-                Err(WRONG)
-            };
-        }
-        if tag.namespace != NS_DSIG {
-            return Err(WRONG);
-        }
+    fn in_signature(&mut self, within: Within, tag: &StartTag<'_>) -> Result<Place, SamlError> {
         let target = self.signed_id()?;
-        let pending = self.pending()?;
-        let step = pending.step;
-        let Some((expected, within)) = RECIPE.get(step).copied() else {
-            if tag.local == "KeyInfo" && parent == Some(Place::Signature) && !pending.has_key_info {
-                pending.has_key_info = true;
-                return Ok(Place::KeyInfo);
-            }
-            return Err(WRONG);
-        };
-        if tag.local != expected || parent != Some(within.map_or(Place::Signature, Place::Step)) {
-            return Err(WRONG);
-        }
-        pending.check_step(tag, &target)?;
-        pending.step += 1;
-        Ok(Place::Step(step))
+        self.pending()?.enter(within, tag, &target).map(Place::InSignature)
     }
 
     fn signed_id(&self) -> Result<String, SamlError> {
@@ -334,7 +275,7 @@ impl Screen {
     }
 
     fn close_signature(&mut self) -> Result<(), SamlError> {
-        let on = if self.path.last() == Some(&Place::Assertion) { Signed::Assertion } else { Signed::Response };
+        let on = if self.path.last() == Some(&Place::Assertion) { Signed::Assertion } else { Signed::Message };
         let pending = self.pending.take().ok_or(SamlError::Structure("a signature is incomplete"))?;
         self.signatures.push(pending.close(on)?);
         Ok(())

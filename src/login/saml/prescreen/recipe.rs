@@ -1,5 +1,5 @@
 //! The one way in which a SAML signature may be built: its parts in their order, its algorithms from the list, its
-//! values exact.
+//! values exact. Whoever screens a document hands each element and text inside a signature to [`Pending`].
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
@@ -8,7 +8,7 @@ use crate::{
     connections::saml_metadata::xml::StartTag,
     login::saml::{
         error::{SamlError, shown},
-        model::NS_EXC_C14N,
+        model::{NS_ASSERTION, NS_DSIG, NS_EXC_C14N, NS_PROTOCOL},
     },
 };
 
@@ -30,7 +30,7 @@ pub(in super::super) struct SignatureFacts {
 }
 
 /// The children of a ds:Signature in their order, each with its parent (XML Signature 4; SAML core 5.4).
-pub(super) const RECIPE: [(&str, Option<usize>); 10] = [
+const RECIPE: [(&str, Option<usize>); 10] = [
     ("SignedInfo", None),
     ("CanonicalizationMethod", Some(0)),
     ("SignatureMethod", Some(0)),
@@ -42,29 +42,80 @@ pub(super) const RECIPE: [(&str, Option<usize>); 10] = [
     ("DigestValue", Some(3)),
     ("SignatureValue", None),
 ];
-pub(super) const C14N: usize = 1;
+const C14N: usize = 1;
 const METHOD: usize = 2;
 const REFERENCE: usize = 3;
 const ENVELOPED: usize = 5;
-pub(super) const EXCLUSIVE: usize = 6;
+const EXCLUSIVE: usize = 6;
 const DIGEST: usize = 7;
-pub(super) const DIGEST_VALUE: usize = 8;
-pub(super) const SIGNATURE_VALUE: usize = 9;
+const DIGEST_VALUE: usize = 8;
+const SIGNATURE_VALUE: usize = 9;
+
+/// Where inside a signature an element stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Within {
+    Signature,
+    /// At this step of the recipe.
+    Step(usize),
+    Prefixes,
+    KeyInfo,
+}
 
 /// A signature of which not all has passed yet.
 #[derive(Default)]
-pub(super) struct Pending {
-    pub step: usize,
-    pub has_key_info: bool,
+pub(in super::super) struct Pending {
+    step: usize,
+    has_key_info: bool,
     method: Option<SignatureMethod>,
     digest_len: usize,
     sha1: Option<&'static str>,
-    pub digest_value: String,
-    pub signature_value: String,
+    digest_value: String,
+    signature_value: String,
 }
 
 impl Pending {
-    pub fn check_step(&mut self, tag: &StartTag<'_>, target: &str) -> Result<(), SamlError> {
+    /// An element below `parent`; `target` is the ID of the element that the signature stands in.
+    pub fn enter(&mut self, parent: Within, tag: &StartTag<'_>, target: &str) -> Result<Within, SamlError> {
+        const WRONG: SamlError = SamlError::Structure("a signature is not built by the one recipe that SAML has");
+        if parent == Within::KeyInfo {
+            return in_key_info(tag);
+        }
+        if (tag.namespace, tag.local) == (NS_EXC_C14N, "InclusiveNamespaces") {
+            // A prefix list only adds namespace declarations to what is digested.
+            return if matches!(parent, Within::Step(C14N | EXCLUSIVE)) { Ok(Within::Prefixes) } else { Err(WRONG) };
+        }
+        if tag.namespace != NS_DSIG {
+            return Err(WRONG);
+        }
+        let step = self.step;
+        let Some((expected, within)) = RECIPE.get(step).copied() else {
+            if tag.local == "KeyInfo" && parent == Within::Signature && !self.has_key_info {
+                self.has_key_info = true;
+                return Ok(Within::KeyInfo);
+            }
+            return Err(WRONG);
+        };
+        if tag.local != expected || parent != within.map_or(Within::Signature, Within::Step) {
+            return Err(WRONG);
+        }
+        self.check_step(tag, target)?;
+        self.step += 1;
+        Ok(Within::Step(step))
+    }
+
+    /// Text inside the signature.
+    pub fn text(&mut self, within: Within, text: &str) -> Result<(), SamlError> {
+        match within {
+            Within::Step(DIGEST_VALUE) => self.digest_value.push_str(text),
+            Within::Step(SIGNATURE_VALUE) => self.signature_value.push_str(text),
+            Within::KeyInfo => {}
+            _ if text.bytes().all(|b| b.is_ascii_whitespace()) => {}
+            _ => return Err(SamlError::Structure("text where only elements may stand")),
+        }
+        Ok(())
+    }
+
+    fn check_step(&mut self, tag: &StartTag<'_>, target: &str) -> Result<(), SamlError> {
         let algorithm = tag.attribute("Algorithm").map(|a| a.raw).unwrap_or_default();
         let refused = || SamlError::SignatureAlgorithm(shown(algorithm));
         match self.step {
@@ -106,6 +157,18 @@ impl Pending {
     }
 }
 
+fn in_key_info(tag: &StartTag<'_>) -> Result<Within, SamlError> {
+    // A key by reference would let the document choose what is fetched.
+    if matches!(tag.local, "RetrievalMethod" | "KeyInfoReference" | "Signature") {
+        return Err(SamlError::Structure("a signature's KeyInfo refers elsewhere"));
+    }
+    // KeyInfo is not digested, so that anybody may write into it: nothing of SAML stands there (XSW).
+    if matches!(tag.namespace, NS_ASSERTION | NS_PROTOCOL) {
+        return Err(SamlError::Structure("a signature's KeyInfo holds parts of SAML"));
+    }
+    Ok(Within::KeyInfo)
+}
+
 fn strict_base64(text: &str) -> Result<Vec<u8>, SamlError> {
     let compact: String = text.split_ascii_whitespace().collect();
     STANDARD.decode(compact).map_err(|_| SamlError::Structure("a digest or signature value is not base64"))
@@ -116,7 +179,8 @@ fn is_exclusive_c14n(algorithm: &str) -> bool {
     algorithm.strip_suffix("WithComments").unwrap_or(algorithm) == NS_EXC_C14N
 }
 
-fn signature_method(algorithm: &str) -> Option<(SignatureMethod, Option<&'static str>)> {
+/// What a signature algorithm is, and its name where it is SHA-1; `None` off the list.
+pub(in super::super) fn signature_method(algorithm: &str) -> Option<(SignatureMethod, Option<&'static str>)> {
     Some(match algorithm {
         "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256"
         | "http://www.w3.org/2001/04/xmldsig-more#rsa-sha384"
