@@ -8,7 +8,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use metrics_exporter_prometheus::PrometheusHandle;
-use sqlx::{PgConnection, PgPool, Postgres, Transaction, pool::PoolConnection};
+use sqlx::{PgConnection, Postgres, Transaction};
 
 use crate::{
     access, accounts,
@@ -19,7 +19,7 @@ use crate::{
     config::Settings,
     connections,
     crypto::Sealer,
-    db,
+    db::{Db, Reading},
     entropy::Entropy,
     fault::Fault,
     ids::ClientId,
@@ -40,7 +40,7 @@ pub struct Parts {
     pub clock: Clock,
     pub entropy: Entropy,
     pub sealer: Sealer,
-    pub db: PgPool,
+    pub db: Db,
     pub cache: Cache,
     pub outbound: Outbound,
     pub clients: clients::Directory,
@@ -71,7 +71,7 @@ impl App {
     /// Puts the parts together, inside a tokio runtime. Connects to nothing yet: PostgreSQL and Redis may come later.
     pub fn new(settings: Settings, clock: Clock, metrics: PrometheusHandle) -> Result<Self, Fault> {
         let sealer = Sealer::new(&settings.sealing_keys)?;
-        let db = db::pool(&settings.database)?;
+        let db = Db::new(&settings.database)?;
         let cache = Cache::connect(&settings.redis)?;
         let outbound = Outbound::new(&settings.outbound)?;
         let verify = Bounded::new("signatures", settings.login.verify_threads, settings.login.verify_queue);
@@ -102,8 +102,8 @@ impl App {
         })))
     }
 
-    /// A connection to PostgreSQL, for what needs no transaction.
-    pub async fn acquire(&self) -> Result<PoolConnection<Postgres>, Fault> {
+    /// A connection to PostgreSQL to read by.
+    pub async fn acquire(&self) -> Result<Reading, Fault> {
         Ok(self.db.acquire().await?)
     }
 

@@ -24,9 +24,9 @@ pub struct Cleaned {
 
 /// Removes up to `limit` of each.
 pub async fn clean(app: &App, now: DateTime<Utc>, limit: i64) -> Result<Cleaned, Fault> {
-    let proofs = store_proofs::remove_expired(&mut *app.acquire().await?, now - KEPT, limit).await?;
     let days = i64::from(app.settings.accounts.provisional_days);
     let mut tx = app.begin().await?;
+    let proofs = store_proofs::remove_expired(&mut tx, now - KEPT, limit).await?;
     let abandoned = learners::store_local::abandoned(&mut tx, now - Duration::days(days), limit).await?;
     for (client, learner) in &abandoned {
         audit::hand_over_values(&mut tx, *client, *learner, None).await?;

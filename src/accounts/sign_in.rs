@@ -219,7 +219,9 @@ async fn renew(app: &App, account: &Account, password: &SecretString) -> Result<
         return Ok(());
     };
     let new = passwords::hash(app, password.clone()).await?;
-    store::renew_hash(&mut *app.acquire().await?, account.id, old, &new).await
+    let mut tx = app.begin().await?;
+    store::renew_hash(&mut tx, account.id, old, &new).await?;
+    app.commit(tx).await
 }
 
 /// Records a refusal. Guesses could be sent without end: past the configured rate they are counted and leave no row.
@@ -238,8 +240,9 @@ async fn tell_refused(
         return Ok(());
     }
     let occasion = Occasion { entropy: &app.entropy, client, actor: Actor::Anonymous, reference: Some(reference), now };
-    let mut conn = app.acquire().await?;
-    record_refused(&mut conn, &occasion, known, code).await
+    let mut tx = app.begin().await?;
+    record_refused(&mut tx, &occasion, known, code).await?;
+    app.commit(tx).await
 }
 
 async fn record_refused(

@@ -10,7 +10,6 @@ use axum::{
 };
 use chrono::{DateTime, Duration, Utc};
 use serde_json::Value;
-use sqlx::PgPool;
 
 use super::{Author, Grants, Permission, secret::TokenSecret, store};
 use crate::{
@@ -18,6 +17,7 @@ use crate::{
     audit::{Actor, NewEvent},
     cache::{Allowance, Key},
     crypto,
+    db::Db,
     entropy::Entropy,
     fault::Fault,
     http::{Problem, Reference},
@@ -149,7 +149,7 @@ fn event<'a>(
 }
 
 /// The client that an id or a slug names.
-pub async fn find_client(db: &PgPool, name: &str) -> Result<Option<ClientId>, Fault> {
+pub async fn find_client(db: &Db, name: &str) -> Result<Option<ClientId>, Fault> {
     match name.parse::<ClientId>() {
         Ok(id) => store::client_by_id(db, id).await,
         Err(_) if is_slug_shaped(name) => store::client_by_slug(db, name).await,

@@ -1,11 +1,12 @@
 //! SQL of API tokens.
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Permission;
 use crate::{
+    db::Db,
     fault::Fault,
     http::paging::Page,
     ids::{ClientId, TokenId},
@@ -42,7 +43,7 @@ fn permissions(texts: &[String]) -> Vec<Permission> {
 }
 
 /// The token whose secret has this hash.
-pub(crate) async fn find_credential(db: &PgPool, hash: &[u8; 32]) -> Result<Option<Credential>, Fault> {
+pub(crate) async fn find_credential(db: &Db, hash: &[u8; 32]) -> Result<Option<Credential>, Fault> {
     let row = sqlx::query!(
         "select id, client_id, secret_hash, scopes, expires_at, last_used_at, revoked_at
          from tokens where secret_hash = $1",
@@ -62,19 +63,19 @@ pub(crate) async fn find_credential(db: &PgPool, hash: &[u8; 32]) -> Result<Opti
 }
 
 /// Notes that a token was used.
-pub(crate) async fn mark_used(db: &PgPool, token: TokenId, now: DateTime<Utc>) -> Result<(), Fault> {
+pub(crate) async fn mark_used(db: &Db, token: TokenId, now: DateTime<Utc>) -> Result<(), Fault> {
     sqlx::query!("update tokens set last_used_at = $2 where id = $1", token.uuid(), now).execute(db).await?;
     Ok(())
 }
 
 /// The client that has this slug.
-pub(crate) async fn client_by_slug(db: &PgPool, slug: &str) -> Result<Option<ClientId>, Fault> {
+pub(crate) async fn client_by_slug(db: &Db, slug: &str) -> Result<Option<ClientId>, Fault> {
     let id = sqlx::query_scalar!("select client_id from slugs where slug = $1", slug).fetch_optional(db).await?;
     Ok(id.map(ClientId::from))
 }
 
 /// The client that has this id, if there is one.
-pub(crate) async fn client_by_id(db: &PgPool, id: ClientId) -> Result<Option<ClientId>, Fault> {
+pub(crate) async fn client_by_id(db: &Db, id: ClientId) -> Result<Option<ClientId>, Fault> {
     let id = sqlx::query_scalar!("select id from clients where id = $1", id.uuid()).fetch_optional(db).await?;
     Ok(id.map(ClientId::from))
 }
@@ -100,7 +101,7 @@ pub(crate) async fn insert(conn: &mut PgConnection, token: &TokenRow, hash: &[u8
 }
 
 /// One page of tokens, newest last; of one client where given.
-pub(crate) async fn list(db: &PgPool, client: Option<ClientId>, page: Page) -> Result<Vec<TokenRow>, Fault> {
+pub(crate) async fn list(db: &Db, client: Option<ClientId>, page: Page) -> Result<Vec<TokenRow>, Fault> {
     let after = page.after.unwrap_or(Uuid::nil());
     let rows = match client {
         Some(client) => {
@@ -131,7 +132,7 @@ pub(crate) async fn list(db: &PgPool, client: Option<ClientId>, page: Page) -> R
 }
 
 /// One token.
-pub(crate) async fn find(db: &PgPool, id: TokenId) -> Result<Option<TokenRow>, Fault> {
+pub(crate) async fn find(db: &Db, id: TokenId) -> Result<Option<TokenRow>, Fault> {
     let row = sqlx::query_as!(
         Stored,
         "select id, client_id, name, scopes, created_at, created_by, expires_at, last_used_at, revoked_at

@@ -6,7 +6,6 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use moka::future::Cache;
 use serde::Deserialize;
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::{
@@ -14,6 +13,7 @@ use super::{
     store_facts::{self as store, FactsRow},
 };
 use crate::{
+    db::Db,
     fault::Fault,
     ids::{ClientId, SublicenseId},
 };
@@ -167,7 +167,7 @@ impl Default for Directory {
 
 impl Directory {
     /// The client of a slug, as it is now: one indexed read for its version, the rest from the cache where it fits.
-    pub async fn by_slug(&self, db: &PgPool, slug: &str) -> Result<Option<Arc<ClientFacts>>, Fault> {
+    pub async fn by_slug(&self, db: &Db, slug: &str) -> Result<Option<Arc<ClientFacts>>, Fault> {
         if !rules::is_slug(slug) {
             return Ok(None);
         }
@@ -183,7 +183,7 @@ impl Directory {
 
     /// The client of a slug as this replica met it last, which may be older than PostgreSQL's; read now where it was not
     /// met. For a caller whose own query tells the version, and who then asks [`Self::at_version`].
-    pub async fn met(&self, db: &PgPool, slug: &str) -> Result<Option<Arc<ClientFacts>>, Fault> {
+    pub async fn met(&self, db: &Db, slug: &str) -> Result<Option<Arc<ClientFacts>>, Fault> {
         if let Some(id) = self.slugs.get(slug).await
             && let Some(facts) = self.facts.get(&id).await
         {
@@ -193,7 +193,7 @@ impl Directory {
     }
 
     /// The slug that a host leads to, which may be older than PostgreSQL's; see [`super::Site`].
-    pub async fn of_host(&self, db: &PgPool, host: &str) -> Result<Option<Arc<str>>, Fault> {
+    pub async fn of_host(&self, db: &Db, host: &str) -> Result<Option<Arc<str>>, Fault> {
         if let Some(slug) = self.hosts.get(host).await {
             return Ok(Some(slug));
         }
@@ -209,7 +209,7 @@ impl Directory {
     }
 
     /// The client at least as new as `version`, which the caller has just read from PostgreSQL.
-    pub async fn at_version(&self, db: &PgPool, client: ClientId, version: i64) -> Result<Arc<ClientFacts>, Fault> {
+    pub async fn at_version(&self, db: &Db, client: ClientId, version: i64) -> Result<Arc<ClientFacts>, Fault> {
         if let Some(facts) = self.facts.get(&client).await
             && facts.version >= version
         {

@@ -35,9 +35,10 @@ pub async fn look(
     guessing::settle(app, admitted, wrong, 0).await?;
     if wrong > 0 {
         let actor = asker.source.learner.map_or(Actor::Anonymous, Actor::Learner);
-        let mut conn = app.acquire().await?;
+        let mut tx = app.begin().await?;
         let reference = Some(asker.reference);
-        note_refusals(&mut conn, &app.entropy, client.id, &checked, actor, reference, now).await?;
+        note_refusals(&mut tx, &app.entropy, client.id, &checked, actor, reference, now).await?;
+        app.commit(tx).await?;
     }
     Ok(checked)
 }

@@ -16,7 +16,7 @@ pub use accounts::AccountsSettings;
 pub use mail::{MailSettings, SmtpSecurity, SmtpServer};
 pub use raw::{Raw, load};
 pub use settings::{
-    ConfigError, DatabaseSettings, ImportSettings, LimitSettings, LogSettings, LoginSettings, OutboundSettings, Rate,
-    RedisSettings, ServerSettings, Settings, TlsSettings,
+    ConfigError, DatabaseSettings, ImportSettings, LimitSettings, LogSettings, LoginSettings, OutboundSettings, Pooler,
+    Rate, RedisSettings, ServerSettings, Settings, TlsSettings,
 };
 pub use show::show;

@@ -48,6 +48,7 @@ pub struct Server {
 pub struct Database {
     pub url: SecretString,
     pub migrate_url: Option<SecretString>,
+    pub pooler: String,
     pub max_connections: u32,
     pub acquire_timeout_ms: u64,
     pub statement_timeout_ms: u64,

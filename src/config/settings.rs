@@ -65,10 +65,20 @@ impl ServerSettings {
     }
 }
 
+/// What stands between us and PostgreSQL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pooler {
+    /// Nothing, or what keeps a session for each of our connections, or carries prepared statements along.
+    None,
+    /// What hands each transaction to another server, and knows nothing of prepared statements.
+    Transaction,
+}
+
 #[derive(Debug, Clone)]
 pub struct DatabaseSettings {
     pub url: SecretString,
     pub migrate_url: SecretString,
+    pub pooler: Pooler,
     pub max_connections: u32,
     pub acquire_timeout: Duration,
     pub statement_timeout: Duration,
@@ -251,6 +261,13 @@ impl TryFrom<Raw> for Settings {
             database: DatabaseSettings {
                 migrate_url: raw.database.migrate_url.clone().unwrap_or_else(|| raw.database.url.clone()),
                 url: raw.database.url,
+                pooler: match raw.database.pooler.as_str() {
+                    "none" => Pooler::None,
+                    "transaction" => Pooler::Transaction,
+                    other => {
+                        return Err(invalid("database.pooler", format!("`{other}` is neither none nor transaction")));
+                    }
+                },
                 max_connections: raw.database.max_connections.clamp(2, 1000),
                 acquire_timeout: Duration::from_millis(raw.database.acquire_timeout_ms.clamp(50, 60_000)),
                 statement_timeout: Duration::from_millis(raw.database.statement_timeout_ms.clamp(50, 600_000)),

@@ -75,7 +75,9 @@ pub async fn refresh(app: &App, client: ClientId, id: ConnectionId, by: By<'_>) 
         Err(ReadError::Idp(error)) => {
             let again = idp::retry_at(before.idp_fetched_at, by.now);
             let told = format!("{}: {error}", error.code());
-            store_idp::set_idp_error(&mut *app.db.acquire().await?, client, id, before.version, &told, again).await?;
+            let mut transaction = app.db.begin().await?;
+            store_idp::set_idp_error(&mut transaction, client, id, before.version, &told, again).await?;
+            transaction.commit().await?;
             Err(RefreshError::Idp(error))
         }
         Err(ReadError::Fault(fault)) => Err(fault.into()),
@@ -130,7 +132,9 @@ pub async fn refresh_soon(app: &App, facts: &ConnectionFacts, now: DateTime<Utc>
 
 /// Reads the IdPs whose time has come, at most `limit` of them; says how many. Replicas share the work.
 pub async fn refresh_due(app: &App, now: DateTime<Utc>, limit: i64) -> Result<usize, Fault> {
-    let due = store_idp::claim_due(&mut *app.db.acquire().await?, now, now + LEASE, limit).await?;
+    let mut transaction = app.db.begin().await?;
+    let due = store_idp::claim_due(&mut transaction, now, now + LEASE, limit).await?;
+    transaction.commit().await?;
     let count = due.len();
     let by = By { actor: Actor::System, is_operator: true, reference: None, now };
     let mut readings = stream::iter(due)

@@ -14,7 +14,9 @@ const BATCHES: usize = 20;
 /// Removes some of it; says how many rows.
 pub async fn clean(app: &App, now: DateTime<Utc>) -> Result<u64, Fault> {
     let before = now - Duration::days(app.settings.imports.rows_days.into());
-    let mut removed = store::remove_unfinished(&mut *app.acquire().await?, now, 10).await?;
+    let mut tx = app.begin().await?;
+    let mut removed = store::remove_unfinished(&mut tx, now, 10).await?;
+    app.commit(tx).await?;
     for _ in 0..BATCHES {
         let mut tx = app.begin().await?;
         let Some((client, import)) = store::next_old(&mut tx, before).await? else { break };

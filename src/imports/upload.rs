@@ -89,12 +89,15 @@ impl Upload {
             lease_by: Uuid::nil(),
             lease_until: now + PATIENCE,
         };
-        let mut conn = app.acquire().await?;
-        store::insert(&mut conn, who.client, &new, &ImportOptions::default(), now).await?;
+        let mut tx = app.begin().await?;
+        store::insert(&mut tx, who.client, &new, &ImportOptions::default(), now).await?;
+        app.commit(tx).await?;
         // Counted with itself, after it can be seen: of two that meet at the limit both may be refused, and none too many passes.
+        let mut conn = app.acquire().await?;
         let at_work = store::count_at_work(&mut conn, who.client).await?;
         if at_work > i64::from(app.settings.imports.at_once_per_client) {
-            store::delete(&mut conn, who.client, id).await?;
+            drop(conn);
+            delete(app, who.client, id).await?;
             return Err(UploadError::TooManyAtOnce);
         }
         let slug = store_targets::slug(&mut conn, who.client).await?.unwrap_or_default();
@@ -135,8 +138,13 @@ impl Upload {
         if self.columns.is_none() {
             return Err(FileError::Empty.into());
         }
-        let mut conn = self.app.acquire().await?;
-        Ok(self.rows.write(&mut conn).await?)
+        self.write().await
+    }
+
+    async fn write(&mut self) -> Result<(), UploadError> {
+        let mut tx = self.app.begin().await?;
+        self.rows.write(&mut tx).await?;
+        Ok(self.app.commit(tx).await?)
     }
 
     /// The hash of the file, and of what was said beside it.
@@ -173,12 +181,8 @@ impl Upload {
 
     /// Removes what has arrived: the file is not good, or its request was answered before.
     pub async fn abandon(self) {
-        let gone = async {
-            let mut conn = self.app.acquire().await?;
-            store::delete(&mut conn, self.who.client, self.id).await
-        };
         // What stays is removed by the clean-up once its time is over.
-        if let Err(fault) = gone.await {
+        if let Err(fault) = delete(&self.app, self.who.client, self.id).await {
             tracing::warn!(error = %fault, "an abandoned upload stays for the clean-up");
         }
     }
@@ -209,8 +213,7 @@ impl Upload {
             let new = NewRow { number: row.number, target, data: &data, found: found.as_ref(), duplicate_of };
             self.rows.push(&new)?;
             if self.rows.count() >= PIECE_ROWS || self.rows.bytes() >= PIECE_BYTES {
-                let mut conn = self.app.acquire().await?;
-                self.rows.write(&mut conn).await?;
+                self.write().await?;
             }
         }
         Ok(())
@@ -255,4 +258,10 @@ impl Upload {
         self.seen.extend(keys.into_iter().map(|key| (key, number)));
         None
     }
+}
+
+async fn delete(app: &App, client: ClientId, id: ImportId) -> Result<(), Fault> {
+    let mut tx = app.begin().await?;
+    store::delete(&mut tx, client, id).await?;
+    app.commit(tx).await
 }

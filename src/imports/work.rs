@@ -63,7 +63,9 @@ impl Worker {
 
     /// Claims the import that has waited longest.
     pub async fn claim(self, app: &App, now: DateTime<Utc>) -> Result<Option<Claimed>, Fault> {
-        let claimed = store_work::claim(&mut *app.acquire().await?, self.0, now, now + LEASE).await?;
+        let mut tx = app.begin().await?;
+        let claimed = store_work::claim(&mut tx, self.0, now, now + LEASE).await?;
+        app.commit(tx).await?;
         Ok(claimed.map(|(client, import)| Claimed { client, import }))
     }
 
@@ -128,8 +130,9 @@ impl Worker {
                 }
             }
         }
-        let mut conn = app.acquire().await?;
-        store_work::release(&mut conn, claimed.client, claimed.import, self.0, app.clock.now()).await?;
+        let mut tx = app.begin().await?;
+        store_work::release(&mut tx, claimed.client, claimed.import, self.0, app.clock.now()).await?;
+        app.commit(tx).await?;
         Ok(true)
     }
 

@@ -29,12 +29,12 @@ pub struct Cleaned {
 pub async fn clean(app: &App, now: DateTime<Utc>) -> Result<Cleaned, Fault> {
     let mut cleaned = Cleaned { import_rows: imports::clean(app, now).await?, ..Cleaned::default() };
     for _ in 0..BATCHES {
-        let mut conn = app.db.acquire().await?;
-        let claims = store::empty_claims(&mut conn, now, BATCH).await?;
-        let assertions = store::remove_assertions(&mut conn, now, BATCH).await?;
-        let idempotency_keys = admin::forget_old(&mut conn, now, BATCH).await?;
-        let sign_ups = codes::forget_sign_ups(&mut conn, now, BATCH).await?;
-        drop(conn);
+        let mut tx = app.begin().await?;
+        let claims = store::empty_claims(&mut tx, now, BATCH).await?;
+        let assertions = store::remove_assertions(&mut tx, now, BATCH).await?;
+        let idempotency_keys = admin::forget_old(&mut tx, now, BATCH).await?;
+        let sign_ups = codes::forget_sign_ups(&mut tx, now, BATCH).await?;
+        app.commit(tx).await?;
         let mails = mail::tidy_up(app, now, BATCH).await?;
         let of_accounts = accounts::clean(app, now, BATCH).await?;
         cleaned.accounts.proofs += of_accounts.proofs;

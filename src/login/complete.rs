@@ -262,8 +262,9 @@ pub(super) async fn refuse(
     reason: Reason,
 ) -> Result<Stop, Fault> {
     if let Some(learner) = notes.sessions_end.take() {
-        let mut conn = app.db.acquire().await?;
-        learners::store::bump_session_epoch(&mut conn, connection.client_id, learner, journey.now()).await?;
+        let mut tx = app.begin().await?;
+        learners::store::bump_session_epoch(&mut tx, connection.client_id, learner, journey.now()).await?;
+        app.commit(tx).await?;
         sessions::end_all_of_learner(app, connection.client_id, learner).await?;
     }
     journey.write_refusal(app, connection, identity, notes, &reason).await?;

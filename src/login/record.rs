@@ -3,11 +3,11 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot};
 
 use super::store;
 use crate::{
+    db::Db,
     fault::Fault,
     ids::{AttemptId, ClientId, ConnectionId, EventId, LearnerId},
 };
@@ -60,7 +60,7 @@ pub struct Recorder(mpsc::Sender<Waiting>);
 
 impl Recorder {
     /// Starts the one task that commits. It ends when the recorder is dropped.
-    pub fn start(db: PgPool) -> Self {
+    pub fn start(db: Db) -> Self {
         let (sender, receiver) = mpsc::channel(QUEUE);
         tokio::spawn(commit_groups(db, receiver));
         Self(sender)
@@ -77,7 +77,7 @@ impl Recorder {
     }
 }
 
-async fn one_by_one(db: &PgPool, records: &[Record]) -> Vec<bool> {
+async fn one_by_one(db: &Db, records: &[Record]) -> Vec<bool> {
     let mut written = Vec::with_capacity(records.len());
     for record in records {
         let outcome = store::insert_records(db, std::slice::from_ref(record)).await;
@@ -89,7 +89,7 @@ async fn one_by_one(db: &PgPool, records: &[Record]) -> Vec<bool> {
     written
 }
 
-async fn commit_groups(db: PgPool, mut receiver: mpsc::Receiver<Waiting>) {
+async fn commit_groups(db: Db, mut receiver: mpsc::Receiver<Waiting>) {
     let mut group = Vec::with_capacity(BATCH);
     while receiver.recv_many(&mut group, BATCH).await > 0 {
         let (records, waiting): (Vec<Record>, Vec<_>) = group.drain(..).unzip();

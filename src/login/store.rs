@@ -2,12 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::record::Record;
 use crate::{
     access::Grant,
+    db::Db,
     fault::Fault,
     ids::{AttemptId, ClientId, ConnectionId, SublicenseId},
     learners::store::IdentityKey,
@@ -104,7 +105,7 @@ pub struct Door {
 }
 
 /// Whether a connection is open now.
-pub async fn door(db: &PgPool, client: ClientId, connection: ConnectionId) -> Result<Option<Door>, Fault> {
+pub async fn door(db: &Db, client: ClientId, connection: ConnectionId) -> Result<Option<Door>, Fault> {
     let door = sqlx::query_as!(
         Door,
         r#"select n.status, n.version, c.status as client_status
@@ -160,7 +161,7 @@ pub async fn use_assertion(
 }
 
 /// Writes a group of records in one transaction of its own.
-pub async fn insert_records(db: &PgPool, records: &[Record]) -> Result<(), Fault> {
+pub async fn insert_records(db: &Db, records: &[Record]) -> Result<(), Fault> {
     let mut tx = db.begin().await?;
     insert_attempts(&mut tx, records).await?;
     insert_events(&mut tx, records).await?;

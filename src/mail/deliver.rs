@@ -110,7 +110,9 @@ async fn claim(app: &App, wanted: usize) -> Result<Vec<(Claimed, DateTime<Utc>)>
     let limit = TimeDelta::from_std(app.settings.mail.timeout).unwrap_or(LEASE_MARGIN);
     let lease_end = now + limit + LEASE_MARGIN;
     let limit = i64::try_from(wanted).unwrap_or(i64::MAX);
-    let claimed = store::claim(&mut *app.acquire().await?, now, lease_end, limit).await?;
+    let mut tx = app.begin().await?;
+    let claimed = store::claim(&mut tx, now, lease_end, limit).await?;
+    app.commit(tx).await?;
     Ok(claimed.into_iter().map(|mail| (mail, lease_end)).collect())
 }
 
@@ -268,14 +270,16 @@ fn tell(mail: &Claimed, result: &'static str, code: Option<&str>, now: DateTime<
 
 /// Sets the gauges of what waits, and removes what has been kept long enough; says how many. For the clean-up job.
 pub async fn tidy_up(app: &App, now: DateTime<Utc>, limit: i64) -> Result<u64, Fault> {
-    let mut conn = app.acquire().await?;
-    let (count, oldest) = store::waiting(&mut conn).await?;
+    let mut tx = app.begin().await?;
+    let (count, oldest) = store::waiting(&mut tx).await?;
     let late = oldest.and_then(|oldest| (now - oldest).to_std().ok()).unwrap_or_default();
     #[allow(clippy::cast_precision_loss, reason = "nobody looks at the last digit of so many mails")]
     metrics::gauge!("usher_mails_waiting").set(count as f64);
     metrics::gauge!("usher_mails_late_seconds").set(late.as_secs_f64());
     let before = now - TimeDelta::days(app.settings.mail.keep_days.into());
-    store::remove_ended(&mut conn, before, limit).await
+    let removed = store::remove_ended(&mut tx, before, limit).await?;
+    app.commit(tx).await?;
+    Ok(removed)
 }
 
 #[cfg(test)]

@@ -153,6 +153,6 @@ async fn a_key_is_forgotten_after_a_day() {
     app.clock.advance(Duration::seconds(1));
     assert_eq!(post("two").await.status, 201);
     app.clock.advance(Duration::hours(24));
-    let mut conn = app.db.acquire().await.unwrap();
+    let mut conn = app.db.begin().await.unwrap();
     assert_eq!(usher::admin::forget_old(&mut conn, app.clock.now(), 100).await.unwrap(), 1);
 }

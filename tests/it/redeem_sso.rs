@@ -85,18 +85,17 @@ async fn a_code_overrules_no_requirement_no_block_and_no_suspension() {
     let browser = scene.app.browser();
     carry(&scene, &browser, "SPRING-2027", "nora").await.expect(303);
     Code::registration("SUMMER-2027", &["main"]).make(&scene.app, "acme").await;
-    let mut db = scene.app.db.acquire().await.unwrap();
     for statement in [
         "update access_grants set ends_at = starts_at, end_reason = 'admin'",
         "insert into blocks (client_id, learner_id, sublicense_id, created_at, created_by)
          select client_id, learner_id, sublicense_id, now(), 'a test' from access_grants",
     ] {
-        sqlx::query(statement).execute(&mut *db).await.unwrap();
+        sqlx::query(statement).execute(&scene.app.db).await.unwrap();
     }
     carry(&scene, &scene.app.browser(), "SUMMER-2027", "nora").await.expect(403);
     assert_eq!(scene.last_attempt().await["code"], "login.learner.blocked");
-    sqlx::query("delete from blocks").execute(&mut *db).await.unwrap();
-    sqlx::query("update learners set status = 'suspended'").execute(&mut *db).await.unwrap();
+    sqlx::query("delete from blocks").execute(&scene.app.db).await.unwrap();
+    sqlx::query("update learners set status = 'suspended'").execute(&scene.app.db).await.unwrap();
     carry(&scene, &scene.app.browser(), "SUMMER-2027", "nora").await.expect(403);
     assert_eq!(scene.last_attempt().await["code"], "login.learner.suspended");
     assert_eq!(redemptions(&scene.app.db).await, 1);

@@ -6,6 +6,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
+use secrecy::ExposeSecret;
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
 use tokio::task::JoinSet;
@@ -117,7 +118,7 @@ async fn a_server_process_that_is_killed_keeps_what_it_had_told_and_nothing_half
     }
     // What kill -9 does to a transaction: PostgreSQL sees the connection end in the middle. Each has ended when this
     // answers, and what came of it is read over the one that lives: those of the pool learn of their end by being used.
-    let mut conn = PgConnection::connect_with(&scene.app.db.connect_options()).await.unwrap();
+    let mut conn = PgConnection::connect(scene.app.settings.database.url.expose_secret()).await.unwrap();
     sqlx::query("select pg_terminate_backend(pid, 60000) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()")
         .execute(&mut conn)
         .await

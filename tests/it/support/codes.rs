@@ -1,8 +1,7 @@
 //! Codes as the redeem page finds them, put straight into PostgreSQL with whatever terms a test wants.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
-use usher::entropy::Entropy;
+use usher::{db::Db, entropy::Entropy};
 use uuid::Uuid;
 
 use super::App;
@@ -114,11 +113,11 @@ impl Code {
 }
 
 /// How often codes were redeemed, of all clients together.
-pub async fn redemptions(db: &PgPool) -> i64 {
+pub async fn redemptions(db: &Db) -> i64 {
     sqlx::query_scalar("select count(*) from redemptions where undone_at is null").fetch_one(db).await.unwrap()
 }
 
 /// How many learners there are, of all clients together.
-pub async fn learners(db: &PgPool) -> i64 {
+pub async fn learners(db: &Db) -> i64 {
     sqlx::query_scalar("select count(*) from learners").fetch_one(db).await.unwrap()
 }

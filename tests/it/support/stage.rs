@@ -9,7 +9,10 @@ use std::{
 
 use secrecy::SecretString;
 use sqlx::{Connection, Executor, PgConnection};
-use usher::{config::DatabaseSettings, entropy::Entropy};
+use usher::{
+    config::{DatabaseSettings, Pooler},
+    entropy::Entropy,
+};
 
 /// Any number: the name of the lock under which a template is made.
 const TEMPLATE_LOCK: i64 = 0x7573_6865_7221;
@@ -101,6 +104,7 @@ async fn template(server_url: &str) -> String {
         usher::db::migrate(&DatabaseSettings {
             migrate_url: url.clone(),
             url,
+            pooler: Pooler::None,
             max_connections: 1,
             acquire_timeout: std::time::Duration::from_secs(5),
             statement_timeout: std::time::Duration::from_secs(60),
