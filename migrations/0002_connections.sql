@@ -22,6 +22,7 @@ create table connections (
     idp_valid_until    timestamptz,
     idp_refresh_at     timestamptz,
     idp_error          text,
+    idp_certificate_ends_at timestamptz,
     version            bigint      not null default 1,
     created_at         timestamptz not null,
     updated_at         timestamptz not null,
@@ -39,8 +40,10 @@ comment on column connections.config is 'The saml{} or oidc{} settings as the ad
 comment on column connections.secret_sealed is 'The OIDC client secret, sealed under the key ring.';
 comment on column connections.idp is 'The IdP as last read: parsed SAML metadata or the OpenID discovery document.';
 comment on column connections.idp_error is 'Why the last refresh of the IdP''s metadata failed; null after a success.';
+comment on column connections.idp_certificate_ends_at is 'When the first of the IdP''s signing certificates ends.';
 comment on column connections.version is 'Grows with every change that a sign-in could notice: settings, status, mapping, keys, IdP metadata.';
 create index connections_due_for_refresh on connections (idp_refresh_at) where idp_refresh_at is not null;
+create index connections_by_certificate_end on connections (idp_certificate_ends_at) where status = 'active';
 
 create table connection_routes (
     connection_id uuid not null,
@@ -60,13 +63,17 @@ create table connection_keys (
     private_key_sealed bytea       not null,
     not_after          timestamptz not null,
     created_at         timestamptz not null,
+    state_since        timestamptz not null,
     constraint connection_keys_pkey primary key (client_id, connection_id, id),
     constraint connection_keys_connection_fkey foreign key (client_id, connection_id) references connections (client_id, id) on delete cascade,
     constraint connection_keys_use_known check (use in ('signing', 'encryption')),
     constraint connection_keys_state_known check (state in ('next', 'current', 'retired'))
 );
 comment on table connection_keys is 'A row is a key pair of ours for one connection: it signs our requests, or opens what the IdP encrypts for us.';
+comment on column connection_keys.state is 'next: published, used by nobody yet; current: in use; retired: still published for what was signed by it, still opens what was encrypted for it.';
 create unique index connection_keys_one_current on connection_keys (client_id, connection_id, use) where state = 'current';
+create unique index connection_keys_one_next on connection_keys (client_id, connection_id, use) where state = 'next';
+create index connection_keys_by_end on connection_keys (not_after) where state = 'current';
 
 create table mappings (
     client_id     uuid        not null,

@@ -113,6 +113,8 @@ ids! {
     KeyId = "key";
     /// A mail in the outbox.
     MailId = "mal";
+    /// A running replica.
+    ReplicaId = "rep";
 }
 
 #[cfg(test)]

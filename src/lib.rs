@@ -36,6 +36,7 @@ pub mod invites;
 pub mod codes;
 pub mod imports;
 pub mod login;
+pub mod keys;
 pub mod jobs;
 // What binds it all together.
 pub mod openapi;

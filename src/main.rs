@@ -3,6 +3,7 @@
 use std::{panic, path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
+use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::Duration;
 use clap::{Args, Parser, Subcommand};
 use tokio::{
@@ -16,8 +17,11 @@ use usher::{
     apply::{self, Api, Mode},
     audit::Actor,
     clock::Clock,
-    config::{self, ConfigError, Settings},
+    config::{self, ConfigError, Raw, Settings},
+    crypto::Sealer,
     db, dev,
+    entropy::Entropy,
+    keys,
     server::{self, Sockets},
     telemetry, worker,
 };
@@ -76,6 +80,12 @@ enum Command {
     /// Starts a private PostgreSQL and Redis and two fixture identity providers in .usher/, seeds two demo clients, and
     /// serves on loopback until Ctrl-C. PORT chooses the port. Needs a checkout; script/server runs it.
     Dev,
+    /// The key ring that seals secrets: make a key, bring everything under it, see which key may leave.
+    ///
+    /// To change the key: `generate` one, put it first in secrets.sealing_keys of one replica after the other and keep the
+    /// old one behind it, `rotate`, and take the old one off when `status` says so.
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Check the configuration and print it, each key with where it came from, secrets left out.
     CheckConfig,
 }
@@ -84,6 +94,18 @@ enum Command {
 enum TokenCommand {
     /// Make a token and print its secret, which is not stored and cannot be shown again.
     Create(NewTokenArguments),
+}
+
+#[derive(Subcommand)]
+enum KeysCommand {
+    /// Print a new entry for secrets.sealing_keys. Stores nothing.
+    Generate,
+    /// Seal every stored value anew under the first key of the ring.
+    ///
+    /// Refuses while a running replica does not hold that key. May be stopped at any moment and run again.
+    Rotate,
+    /// Say what is sealed under which key, which replicas hold which, and when a key may leave the ring.
+    Status,
 }
 
 #[derive(Args)]
@@ -172,6 +194,19 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             runtime.block_on(Box::pin(apply_files(settings, &files, mode)))?;
         }
         Command::Dev => runtime.block_on(async { Box::pin(dev::run(stop_on_signal()?)).await })?,
+        Command::Keys(KeysCommand::Generate) => generate_key(&config::load(file)?)?,
+        Command::Keys(KeysCommand::Rotate) => {
+            let settings = Settings::try_from(config::load(file)?)?;
+            prepare(&settings);
+            runtime.block_on(rotate_keys(settings))?;
+        }
+        Command::Keys(KeysCommand::Status) => {
+            let settings = Settings::try_from(config::load(file)?)?;
+            prepare(&settings);
+            let app = App::new(settings, Clock::system(), telemetry::detached_metrics());
+            let app = app.map_err(anyhow::Error::from)?;
+            print!("{}", runtime.block_on(keys::status(&app, app.clock.now())).context("reading the keys")?);
+        }
         Command::CheckConfig => {
             print!("{}", config::show(file)?);
             Settings::try_from(config::load(file)?)?;
@@ -225,12 +260,48 @@ async fn create_token(settings: Settings, arguments: NewTokenArguments) -> anyho
     Ok(())
 }
 
+/// A key under a number that the ring does not use yet.
+fn generate_key(raw: &Raw) -> anyhow::Result<()> {
+    let ring = Sealer::new(&raw.secrets.sealing_keys).map(|sealer| sealer.names()).unwrap_or_default();
+    let next = (0..=u8::MAX).filter(|number| *number > 0 && ring.iter().all(|key| key.number != *number));
+    let last = ring.iter().map(|key| key.number).max().unwrap_or(0);
+    let number = next.clone().find(|number| *number > last).or_else(|| next.clone().next());
+    let number = number.context("every number from 1 to 255 is on the ring: take keys off that are not needed")?;
+    eprintln!(
+        "usher: put it first in secrets.sealing_keys, and keep it where secrets are kept: lost keys cannot be replaced."
+    );
+    println!("{number}:{}", STANDARD.encode(Entropy::default().bytes::<32>()));
+    Ok(())
+}
+
+async fn rotate_keys(settings: Settings) -> anyhow::Result<()> {
+    let app = App::new(settings, Clock::system(), telemetry::detached_metrics())?;
+    let mut shown = None;
+    let done = keys::rotate(&app, |progress| {
+        if shown != Some(progress) {
+            eprintln!("usher: {} of {} values sealed anew", progress.resealed, progress.total);
+            shown = Some(progress);
+        }
+    });
+    let done = done.await?;
+    eprintln!("usher: every value that opens is under key {}; sealed anew: {}.", done.key, done.resealed);
+    anyhow::ensure!(
+        done.left == 0,
+        "{} values are under other keys and stay there; `usher keys status` says under which. Put those keys on the ring and run this again",
+        done.left
+    );
+    eprintln!("usher: `usher keys status` says when the old key may leave the ring.");
+    Ok(())
+}
+
 async fn apply_files(settings: Settings, files: &[PathBuf], mode: Mode) -> anyhow::Result<()> {
     let variable = |name: &str| std::env::var(name).ok();
     // All are read before the first is applied: a slip in the last one stops them all.
     let clients: Vec<_> = files.iter().map(|file| apply::read(file, &variable)).collect::<Result<_, _>>()?;
     let app = App::new(settings, Clock::system(), telemetry::detached_metrics())?;
     let now = app.clock.now();
+    // Secrets in the files are sealed with a key that every replica holds.
+    keys::agree(&app, now).await?;
     // A token of its own, so that the audit trail shows what came from a file.
     let expires_at = Some(now + Duration::minutes(10));
     let scopes = Permission::ALL.to_vec();

@@ -11,7 +11,6 @@ use chrono::{DateTime, Utc};
 use crate::{
     app::App,
     cache::{Allowance, Key, Slowing},
-    crypto,
     fault::Fault,
     http::ClientAddress,
     learners::EmailAddress,
@@ -47,8 +46,7 @@ fn make_mark(app: &App, email: &EmailAddress, nonce: [u8; NONCE], now: DateTime<
 fn read_mark(app: &App, mark: &str, email: &EmailAddress, now: DateTime<Utc>) -> Option<[u8; NONCE]> {
     let bytes = URL_SAFE_NO_PAD.decode(mark).ok()?;
     let (body, tag) = bytes.split_at_checked(8 + NONCE)?;
-    let wanted = app.sealer.tag(PURPOSE, &[body, email.key().as_bytes()].concat());
-    if !crypto::same(tag, &wanted) {
+    if !app.sealer.is_tag(PURPOSE, &[body, email.key().as_bytes()].concat(), tag) {
         return None;
     }
     let (time, nonce) = body.split_first_chunk::<8>()?;
@@ -57,7 +55,7 @@ fn read_mark(app: &App, mark: &str, email: &EmailAddress, now: DateTime<Utc>) ->
     nonce.try_into().ok()
 }
 
-/// An address as it stands in Redis: by our tag over it.
+/// An address as it stands in Redis: by our tag over it. A new sealing key begins such counts anew, once.
 pub(super) fn hidden(app: &App, email: &EmailAddress) -> String {
     URL_SAFE_NO_PAD.encode(app.sealer.tag("address", email.key().as_bytes()))
 }

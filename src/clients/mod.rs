@@ -51,6 +51,7 @@ pub use model::{Client, ClientError, ClientStatus, EmailDomain, Sublicense};
 pub use names::{sublicense_named, sublicenses_named};
 pub use rules::{Surroundings, is_locale, is_plain_text, is_sane_date, web_url};
 pub use site::{OpenSite, Place, Site};
+pub use store_facts::longest_session;
 pub use sublicense::{create_sublicense, delete_sublicense, find_sublicense, update_sublicense};
 pub use sublicense_change::{NewSublicense, SublicenseChange};
 pub use update::{find, update};

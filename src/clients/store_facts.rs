@@ -1,6 +1,6 @@
 //! SQL of what the learner's path asks of a client.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
 
@@ -94,4 +94,10 @@ pub(super) async fn facts(conn: &mut PgConnection, client: ClientId) -> Result<O
         sublicenses: row.sublicenses,
         version: row.version,
     }))
+}
+
+/// The longest that a session of any client may last.
+pub async fn longest_session(conn: &mut PgConnection) -> Result<Duration, Fault> {
+    let longest = sqlx::query_scalar!("select max(session_absolute_s) from clients").fetch_one(conn).await?;
+    Ok(Duration::seconds(longest.unwrap_or(0).into()))
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{app::App, http::BrowserKey, ids::ClientId};
 
 /// How long a handle opens.
-const KEPT_FOR: Duration = Duration::hours(2);
+pub const KEPT_FOR: Duration = Duration::hours(2);
 /// The longest handle: what fits an address everywhere.
 const LONGEST: usize = 2000;
 

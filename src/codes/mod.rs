@@ -52,6 +52,7 @@ pub mod words;
 pub use check::{Checked, Visitor, check, note_refusals};
 pub use error::CodeError;
 pub use fill::fill_due;
+pub use kept::KEPT_FOR;
 pub use line::{Line, redeem};
 pub use merge::give_back_on_merge;
 pub use model::{CodeOutcome, CodeResult, CodeState, Hidden, Kind, RedeemOrder, Verdict};

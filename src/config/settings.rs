@@ -252,7 +252,7 @@ impl TryFrom<Raw> for Settings {
             return Err(invalid("redis.key_prefix", "use letters, digits, -, _ and :"));
         }
         crate::crypto::Sealer::new(&raw.secrets.sealing_keys).map_err(|error| {
-            invalid("secrets.sealing_keys", format!("{error} (make one with: echo \"1:$(openssl rand -base64 32)\")"))
+            invalid("secrets.sealing_keys", format!("{error} (make one with: usher keys generate)"))
         })?;
         let server = server(&raw)?;
         Ok(Self {

@@ -10,7 +10,7 @@ use utoipa::{
 use utoipa_axum::routes;
 
 use super::{
-    mapping_api,
+    keys_api, mapping_api,
     model::{Connection, ConnectionSettings},
     refresh::{self, RefreshError},
     save::{self, By, Prepared, SaveError, SecretChange},
@@ -84,6 +84,7 @@ pub fn routes() -> ApiRoutes {
         .add::<ClientScope<ConnectionsWrite>>(routes!(change))
         .add::<ClientScope<ConnectionsWrite>>(routes!(delete))
         .add::<ClientScope<ConnectionsWrite>>(routes!(refresh_now))
+        .merge(keys_api::routes())
         .merge(mapping_api::routes())
 }
 
@@ -143,7 +144,7 @@ async fn insert(
 }
 
 /// A request that was answered before gets its answer without the IdP being asked again. The claim is given back.
-async fn answered_before(
+pub(super) async fn answered_before(
     app: &App,
     scope: &ClientScope<ConnectionsWrite>,
     once: &Once,

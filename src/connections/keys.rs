@@ -42,7 +42,7 @@ words! {
         /// Published, not used yet.
         Next = "next",
         Current = "current",
-        /// No longer offered; still opens what was encrypted for it.
+        /// Used no more; still published for what was signed by it, and still opens what was encrypted for it.
         Retired = "retired",
     }
 }
@@ -107,12 +107,12 @@ pub(super) async fn make(
     Ok(made)
 }
 
-fn place(connection: ConnectionId, key: KeyId) -> String {
+pub(super) fn place(connection: ConnectionId, key: KeyId) -> String {
     format!("connection_keys.private_key:{connection}:{key}")
 }
 
-/// Our keys of this connection for one use: the current one first, then those that others may still rely on. Opened at
-/// first use and then kept with the connection in the directory.
+/// Our keys of this connection for one use: the current one first, then the next one, then those that were used before.
+/// Opened at first use and then kept with the connection in the directory.
 pub async fn sp_keys(app: &App, facts: &ConnectionFacts, key_use: KeyUse) -> Result<Vec<SpKey>, Fault> {
     let all = app.connections.keys(app, facts).await?;
     Ok(all.iter().filter(|key| key.key_use == key_use).cloned().collect())
@@ -137,8 +137,9 @@ fn open(app: &App, connection: ConnectionId, row: KeyRow) -> Result<SpKey, Fault
     })
 }
 
-/// The public keys by which a provider checks our `private_key_jwt` assertions, as RFC 7517 has them; nothing for a
-/// connection that is not there or does not use them. Served at the connection's `jwks_uri`.
+/// The public keys by which a provider checks our `private_key_jwt` assertions, as RFC 7517 has them: the next one, so that
+/// it is known before it is used, the current one, and those before it until they are deleted. Nothing for a connection
+/// that is not there or does not use them. Served at the connection's `jwks_uri`.
 pub async fn jwks_document(app: &App, connection: ConnectionId) -> Result<Option<Value>, Fault> {
     let Some(facts) = app.connections.find(app, connection).await? else { return Ok(None) };
     if facts.oidc.is_none() {
@@ -148,7 +149,7 @@ pub async fn jwks_document(app: &App, connection: ConnectionId) -> Result<Option
         let mut conn = app.db.acquire().await?;
         store_keys::keys(&mut conn, facts.client_id, facts.id).await?
     };
-    let offered = rows.iter().filter(|row| row.key_use == KeyUse::Signing && row.state != KeyState::Retired);
+    let offered = rows.iter().filter(|row| row.key_use == KeyUse::Signing);
     let keys = offered.map(jwk).collect::<Result<Vec<_>, _>>()?;
     Ok(Some(json!({ "keys": keys })))
 }

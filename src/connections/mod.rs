@@ -9,6 +9,8 @@
 //! | `discovery.rs`, `jwks.rs` | an OpenID provider's discovery document, and the keys by which it signs |
 //! | `facts.rs`, `directory.rs` | what a sign-in relies on, cached per replica and dropped by version |
 //! | `keys.rs`, `key_pair.rs` | our own keys, sealed |
+//! | `roll_keys.rs`, `keys_api.rs` | the next key, the current one, and those before: made, promoted, deleted |
+//! | `store_sealed.rs`, `store_certificates.rs` | sealed values, for a new sealing key; certificates that end soon |
 //! | `save_mapping.rs` | the versions of the mapping (its dry run is `login::evaluate`) |
 //! | `domains.rs` | home-realm discovery by e-mail domain |
 //! | `urls.rs` | entity ID, assertion consumer, redirect URI, JWKS |
@@ -31,30 +33,35 @@ pub mod idp;
 pub mod jwks;
 mod key_pair;
 pub mod keys;
+mod keys_api;
 mod mapping_api;
 pub mod model;
 mod read_idp;
 pub mod ready;
 pub mod refresh;
+mod roll_keys;
 pub mod saml_metadata;
 pub mod save;
 pub mod save_mapping;
 pub mod settings;
 pub(crate) mod store;
+pub mod store_certificates;
 mod store_idp;
 mod store_keys;
 mod store_mappings;
+pub mod store_sealed;
 pub mod urls;
 mod view;
 
 pub use api::routes;
 pub use directory::Directory;
 pub use facts::{ConnectionFacts, OidcFacts, SamlFacts};
-pub use keys::{KeyUse, SpKey, jwks_document, sp_keys};
+pub use keys::{KeyState, KeyUse, SpKey, jwks_document, sp_keys};
 pub use mapping_api::invalid_mapping;
 pub use model::{Connection, ConnectionSettings, ConnectionSummary, IdpInitiated, Jit, JitUpdate, Status};
 pub use read_idp::IdpError;
 pub use refresh::{RefreshError, Refreshed, refresh, refresh_due, refresh_soon};
+pub use roll_keys::prepare_next_keys;
 pub use saml_metadata::Binding;
 pub use save::{By, SaveError, change, create, delete};
 pub use save_mapping::{MappingSaveError, read_mapping, save_mapping};

@@ -11,6 +11,7 @@ use super::{
     model::ConnectionSettings,
     saml_metadata::{Binding, IdpMetadata, KeyKind, TrustedCertificate},
     settings::{OidcSettings, SamlSettings, TokenAuth},
+    store_keys::OwnCertificate,
 };
 
 /// How long ahead an end is told.
@@ -147,6 +148,23 @@ fn certificate_warning(certificate: &TrustedCertificate, now: DateTime<Utc>, war
     if now < certificate.not_before() {
         let begin = certificate.not_before();
         warnings.push(warning("certificate_not_yet_valid", format!("the certificate {name:?} begins on {begin}")));
+    }
+}
+
+/// What is told of a key of ours.
+pub fn key_warning(key: &OwnCertificate, now: DateTime<Utc>) -> Option<Warning> {
+    let (key_use, end) = (key.key_use.as_str(), key.not_after);
+    let next = if key.has_next {
+        "give the identity provider the next one, which is published already, then promote it"
+    } else {
+        "make the next one, give it to the identity provider, then promote it"
+    };
+    if now > end {
+        Some(warning("key_expired", format!("the certificate of our {key_use} key expired on {end}; {next}")))
+    } else if now + CERTIFICATE_AHEAD >= end {
+        Some(warning("key_expires_soon", format!("the certificate of our {key_use} key expires on {end}; {next}")))
+    } else {
+        None
     }
 }
 

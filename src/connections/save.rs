@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 
 use super::{
     facts::secret_place,
-    keys::{self, KeyUse, NewKey},
+    keys::{self, KeyState, KeyUse, NewKey},
     model::{Connection, ConnectionSettings, FieldError, Status},
     read_idp::{self, IdpError, ReadError},
     ready,
@@ -198,6 +198,7 @@ impl Prepared {
             settings: &self.settings,
             config: self.config.clone(),
             secret_sealed: self.secret_sealed.as_deref(),
+            secret_changed: self.secret_changed,
             now,
         }
     }
@@ -250,7 +251,7 @@ impl Prepared {
         if let Some(read) = &self.idp {
             store_idp::set_idp(conn, self.client, self.id, read.as_ref(), now).await?;
         }
-        store_keys::insert_keys(conn, self.client, self.id, &self.keys, now).await
+        store_keys::insert_keys(conn, self.client, self.id, &self.keys, KeyState::Current, now).await
     }
 
     async fn check_trusted(&self, conn: &mut PgConnection) -> Result<(), SaveError> {

@@ -193,6 +193,8 @@ pub struct Written<'a> {
     pub settings: &'a ConnectionSettings,
     pub config: Value,
     pub secret_sealed: Option<&'a [u8]>,
+    /// Whether the stored secret is replaced: one that is kept may just be sealed anew, under another key.
+    pub secret_changed: bool,
     pub now: DateTime<Utc>,
 }
 
@@ -238,8 +240,9 @@ pub async fn update(conn: &mut PgConnection, changed: &Written<'_>, version: i64
     let settings = changed.settings;
     let done = sqlx::query!(
         "update connections set name = $4, preset = $5, status = $6, domains = $7, trusted_domains = $8,
-                idp_initiated = $9, config = $10, secret_sealed = $11, clock_skew_s = $12, jit_create = $13,
-                jit_update = $14, link_by_email = $15, updated_at = $16, version = version + 1
+                idp_initiated = $9, config = $10, secret_sealed = case when $17 then $11 else secret_sealed end,
+                clock_skew_s = $12, jit_create = $13, jit_update = $14, link_by_email = $15, updated_at = $16,
+                version = version + 1
          where client_id = $1 and id = $2 and version = $3",
         changed.client.uuid(),
         changed.id.uuid(),
@@ -257,6 +260,7 @@ pub async fn update(conn: &mut PgConnection, changed: &Written<'_>, version: i64
         settings.jit.update.as_str(),
         settings.jit.link_by_email,
         changed.now,
+        changed.secret_changed,
     )
     .execute(conn)
     .await?;

@@ -27,7 +27,9 @@ pub async fn set_idp(
     now: DateTime<Utc>,
 ) -> Result<(), Fault> {
     sqlx::query!(
-        "update connections set idp = $3, idp_valid_until = $4, idp_refresh_at = $5, idp_fetched_at = $6, idp_error = null
+        "update connections set idp = $3, idp_valid_until = $4, idp_refresh_at = $5, idp_fetched_at = $6, idp_error = null,
+                idp_certificate_ends_at =
+                    (select min((c ->> 'not_after')::timestamptz) from jsonb_array_elements($3::jsonb -> 'certificates') as c)
          where client_id = $1 and id = $2",
         client.uuid(),
         id.uuid(),

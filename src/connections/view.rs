@@ -12,6 +12,7 @@ use super::{
     ready::{self, Warning},
     saml_metadata::{Endpoint, IdpMetadata, TrustedCertificate},
     settings::TokenAuth,
+    store_keys::OwnCertificate,
     urls,
 };
 use crate::{
@@ -97,15 +98,17 @@ pub struct RefreshFailure {
 pub(super) fn show(
     settings: &Settings,
     connection: Connection,
-    certificates: &[(ConnectionId, KeyUse, String)],
+    certificates: &[OwnCertificate],
     now: DateTime<Utc>,
 ) -> ConnectionView {
     let certificate = |wanted: KeyUse| {
-        let ours = |(id, key_use, _): &&(ConnectionId, KeyUse, String)| *id == connection.id && *key_use == wanted;
-        certificates.iter().find(ours).map(|(_, _, pem)| pem.clone())
+        let ours = |ours: &&OwnCertificate| ours.connection == connection.id && ours.key_use == wanted;
+        certificates.iter().find(ours).map(|ours| ours.pem.clone())
     };
     let service_provider = service_provider(settings, &connection, certificate);
-    let (idp, warnings) = idp(&connection, now);
+    let (idp, mut warnings) = idp(&connection, now);
+    let own = certificates.iter().filter(|ours| ours.connection == connection.id);
+    warnings.extend(own.filter_map(|ours| ready::key_warning(ours, now)));
     let has_client_secret = connection.secret_sealed.is_some();
     let known = connection.idp.as_ref();
     let missing = ready::missing(&connection.settings, known, connection.idp_valid_until, has_client_secret, now);

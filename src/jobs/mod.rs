@@ -8,6 +8,9 @@
 //! | reminders of invites, and their ends | 20 s | reminders are claimed (`for update skip locked`); an end is noted once, by a condition |
 //! | large batches of codes | 2 s | each claims one batch for one chunk (`for update skip locked`) |
 //! | imports: their dry runs and what was confirmed | 1 s | one holds an import's lease and does batches, each one transaction |
+//! | which sealing keys this replica holds | 5 s | each tells its own |
+//! | values that are to be under a new sealing key | 2 s | each locks one walk for its next rows (`for update skip locked`) |
+//! | successors of our own keys; certificates that end soon | 1 h | a successor is written once, by an index; a warning too |
 //! | removal of sealed claims, used assertions, idempotency keys, old mails, expired links, learners nobody confirmed, rows of old imports | 60 s | in small batches; two replicas that meet skip each other's rows |
 //!
 //! Invariants: no job needs another, a leader, or an order; one that fails is tried again at its next turn, and the
@@ -21,7 +24,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
-use crate::{app::App, codes, connections, fault::Fault, imports, invites, mail};
+use crate::{app::App, codes, connections, fault::Fault, ids::ReplicaId, imports, invites, keys, mail};
 
 pub use clean::{Cleaned, clean};
 
@@ -30,6 +33,11 @@ const INVITES_EVERY: Duration = Duration::from_secs(20);
 /// Invites that one transaction reminds of or ends.
 const INVITES_BATCH: i64 = 200;
 const FILL_EVERY: Duration = Duration::from_secs(2);
+const ANNOUNCE_EVERY: Duration = Duration::from_secs(5);
+const RESEAL_EVERY: Duration = Duration::from_secs(2);
+const CERTIFICATES_EVERY: Duration = Duration::from_secs(3600);
+/// Successors of keys that one replica makes in one turn.
+const PREPARE_BATCH: i64 = 100;
 const CLEAN_EVERY: Duration = Duration::from_secs(60);
 /// Identity providers that one replica reads in one turn.
 const REFRESH_BATCH: i64 = 32;
@@ -41,6 +49,9 @@ pub async fn run(app: App, stop: CancellationToken) {
         invite(&app, &stop),
         imports::run(&app, &stop),
         fill(&app, &stop),
+        announce(&app, &stop),
+        reseal(&app, &stop),
+        certificates(&app, &stop),
         remove(&app, &stop),
         mail::run(&app, &stop)
     );
@@ -76,6 +87,37 @@ async fn fill(app: &App, stop: &CancellationToken) {
             turn = codes::fill_due(app, app.clock.now()).await;
         }
         tell("codes", turn.map(|_| ()));
+    }
+}
+
+/// From the first moment, so that nobody seals with a key that this replica lacks.
+async fn announce(app: &App, stop: &CancellationToken) {
+    let replica: ReplicaId = app.entropy.id(app.clock.now());
+    let mut turns = tokio::time::interval(ANNOUNCE_EVERY);
+    turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(turns.tick()).await.is_some() {
+        tell("rings", keys::announce(app, replica, app.clock.now()).await);
+    }
+    tell("rings", keys::leave(app, replica).await);
+}
+
+async fn reseal(app: &App, stop: &CancellationToken) {
+    let mut turns = turns(app, RESEAL_EVERY);
+    while stop.run_until_cancelled(turns.tick()).await.is_some() {
+        let mut turn = keys::reseal_due(app, app.clock.now()).await;
+        while matches!(turn, Ok(true)) && !stop.is_cancelled() {
+            turn = keys::reseal_due(app, app.clock.now()).await;
+        }
+        tell("reseal", turn.map(|_| ()));
+    }
+}
+
+async fn certificates(app: &App, stop: &CancellationToken) {
+    let mut turns = tokio::time::interval(CERTIFICATES_EVERY);
+    while stop.run_until_cancelled(turns.tick()).await.is_some() {
+        let now = app.clock.now();
+        tell("successors", connections::prepare_next_keys(app, now, PREPARE_BATCH).await.map(|_| ()));
+        tell("certificates", keys::watch_certificates(app, now).await.map(|_| ()));
     }
 }
 

@@ -37,6 +37,7 @@ mod scene;
 pub mod sp;
 mod store;
 mod store_attempts;
+pub mod store_sealed;
 pub mod trail;
 
 pub use crate::http::return_to;

@@ -3,7 +3,7 @@
 use super::saml::{SpMetadata, sp_metadata};
 use crate::{
     app::App,
-    connections::{self, ConnectionFacts, KeyUse, urls},
+    connections::{self, ConnectionFacts, KeyState, KeyUse, urls},
     fault::Fault,
 };
 
@@ -16,7 +16,10 @@ pub async fn metadata(app: &App, connection: &ConnectionFacts) -> Result<Option<
     let certificates =
         |keys: Vec<connections::SpKey>| keys.into_iter().map(|key| key.certificate_pem).collect::<Vec<_>>();
     let signing = certificates(connections::sp_keys(app, connection, KeyUse::Signing).await?);
-    let encryption = certificates(connections::sp_keys(app, connection, KeyUse::Encryption).await?);
+    let mut encryption = connections::sp_keys(app, connection, KeyUse::Encryption).await?;
+    // A retired key still opens, and nobody is to begin to use it.
+    encryption.retain(|key| key.state != KeyState::Retired);
+    let encryption = certificates(encryption);
     let config = connection.saml.as_ref().map(|saml| &saml.config);
     let document = sp_metadata(&SpMetadata {
         entity_id: &urls::entity_id(&app.settings, connection.id),

@@ -34,6 +34,7 @@ mod resend;
 mod smtp;
 mod store;
 mod store_admin;
+pub mod store_sealed;
 mod store_send;
 
 pub use bounce::{BounceType, Bounced, report};

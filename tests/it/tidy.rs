@@ -29,6 +29,7 @@ const ORDER: &[&[&str]] = &[
     &["codes", "invites"],
     &["imports"],
     &["login"],
+    &["keys"],
     &["jobs"],
     &["openapi"],
     &["router"],

@@ -57,9 +57,19 @@ async fn every_tenant_table_is_keyed_by_client() {
 }
 
 /// Tables that are found before any client is known, or that belong to none.
-const GLOBAL: &[&str] = &["clients", "slugs", "hosts", "connection_routes", "tokens", "idempotency_keys", "accounts"];
+const GLOBAL: &[&str] = &[
+    "clients",
+    "slugs",
+    "hosts",
+    "connection_routes",
+    "tokens",
+    "idempotency_keys",
+    "accounts",
+    "replica_rings",
+    "reseals",
+];
 /// Of those, the ones that no client owns.
-const WITHOUT_CLIENT: &[&str] = &["clients", "idempotency_keys", "accounts"];
+const WITHOUT_CLIENT: &[&str] = &["clients", "idempotency_keys", "accounts", "replica_rings", "reseals"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reference_between_tenant_tables_carries_the_client() {
