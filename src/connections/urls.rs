@@ -17,6 +17,16 @@ pub fn redirect_uri(settings: &Settings, connection: ConnectionId) -> String {
     format!("{}/oidc/{connection}/callback", settings.server.origin())
 }
 
+/// Where an OpenID provider sends the browser back after a logout.
+pub fn post_logout_redirect_uri(settings: &Settings, connection: ConnectionId) -> String {
+    format!("{}/oidc/{connection}/logged-out", settings.server.origin())
+}
+
+/// Where an OpenID provider tells us that a session has ended.
+pub fn backchannel_logout_uri(settings: &Settings, connection: ConnectionId) -> String {
+    format!("{}/oidc/{connection}/backchannel-logout", settings.server.origin())
+}
+
 /// Where our public keys for `private_key_jwt` are served.
 pub fn jwks_uri(settings: &Settings, connection: ConnectionId) -> String {
     format!("{}/oidc/{connection}/jwks", settings.server.origin())

@@ -52,6 +52,10 @@ pub struct ServiceProvider {
     pub acs_url: Option<String>,
     pub metadata_url: Option<String>,
     pub redirect_uri: Option<String>,
+    /// Register it as post-logout redirect URI, so that learners who sign out come back; null for SAML.
+    pub post_logout_redirect_uri: Option<String>,
+    /// Register it as back-channel logout URI, so that a logout at the provider ends sessions here; null for SAML.
+    pub backchannel_logout_uri: Option<String>,
     pub jwks_uri: Option<String>,
     /// Our signing certificate, in PEM.
     pub certificate: Option<String>,
@@ -147,6 +151,8 @@ fn service_provider(
         entity_id,
         acs_url: is_saml.then(|| urls::acs(settings, id)),
         redirect_uri: (!is_saml).then(|| urls::redirect_uri(settings, id)),
+        post_logout_redirect_uri: (!is_saml).then(|| urls::post_logout_redirect_uri(settings, id)),
+        backchannel_logout_uri: (!is_saml).then(|| urls::backchannel_logout_uri(settings, id)),
         jwks_uri: has_keys.then(|| urls::jwks_uri(settings, id)),
         certificate: certificate(KeyUse::Signing),
         encryption_certificate: certificate(KeyUse::Encryption),

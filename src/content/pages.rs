@@ -114,7 +114,10 @@ async fn dashboard(
         return Ok(clients::pages::closed(&site));
     }
     let notices = notice::take(&app, site.id, session.learner, told.told.as_deref()).await?;
-    Ok(show(&site, home, &notices, now))
+    let mut response = show(&site, home, &notices, now);
+    // Signing out may lead on to the identity provider.
+    page::allow_forms_out(&app, &mut response);
+    Ok(response)
 }
 
 fn show(site: &Site, home: Home, notices: &[Notice], now: DateTime<Utc>) -> Response {

@@ -87,10 +87,35 @@ pub mod dashboard {
     }
 }
 
+/// What the page after signing out says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SignedOut {
+    /// What happened, in a few words.
+    pub heading: &'static str,
+    /// What that means, and what to do.
+    pub lead: &'static str,
+}
+
 /// Words of the page after signing out.
 pub mod signed_out {
-    pub const HEADING: &str = "You are signed out";
-    pub const LEAD: &str = "On a shared computer, also sign out at your organisation and close the browser.";
+    use super::SignedOut;
+
+    pub const HERE: SignedOut = SignedOut {
+        heading: "You are signed out here",
+        lead: "On a shared computer, also sign out at your organisation and close the browser.",
+    };
+    pub const EVERYWHERE: SignedOut = SignedOut {
+        heading: "You are signed out everywhere",
+        lead: "You are signed out here and at your organisation. On a shared computer, close the browser too.",
+    };
+    pub const PARTLY: SignedOut = SignedOut {
+        heading: "You are signed out here, but not everywhere",
+        lead: "Your organisation could not sign you out of every application. Sign out of the others yourself, and on a shared computer close the browser.",
+    };
+    pub const UNANSWERED: SignedOut = SignedOut {
+        heading: "You are signed out here",
+        lead: "Your organisation did not say that it signed you out, too. Whoever uses this browser next could get in without a password: sign out there as well, or close the browser.",
+    };
     pub const STILL_IN: &str = "You are still signed in";
     pub const STAY: &str = "Back to your learning";
     pub const AGAIN: &str = "Sign in again";
@@ -112,7 +137,7 @@ pub mod confirm {
 
 /// Words of the page that carries a form on by itself.
 pub mod forward {
-    pub const TITLE: &str = "Signing you in";
+    pub const TITLE: &str = "To your organisation and back";
     pub const LEAD: &str = "One moment. If nothing happens, press the button.";
 }
 
@@ -280,6 +305,12 @@ pub mod neutral {
         "There were more requests than we take in a short time.",
         &["Wait a minute, then try again."],
         true,
+    );
+    pub const LOGOUT_UNKNOWN: Advice = advice(
+        "This sign-out is over",
+        "It took too long, or this page was opened before. You were signed out of the learning site before you left it.",
+        &["On a shared computer, sign out at your organisation, too, and close the browser."],
+        false,
     );
     pub const NOT_ALLOWED: Advice = advice(
         "This does not work this way",

@@ -9,6 +9,7 @@
 //! | write | `scene.rs`, [`finish`], `enroll.rs`: one transaction, or, with nothing changed, the grouped records of [`record`] |
 //! | what comes along | `brought.rs`: codes and an invite, carried there and back by the attempt, used in the same transaction |
 //! | dry run | [`evaluate`]: all of it but the protocol, rolled back |
+//! | out again | [`logout`] |
 //! | let in | [`complete`]: the session, then the redirect to the checked `http::return_to` |
 //!
 //! Invariants: nothing is taken without the browser's cookie; the connection's status is read from PostgreSQL with the
@@ -26,6 +27,7 @@ pub mod evaluate_api;
 pub mod finish;
 pub mod identity;
 pub mod journey;
+pub mod logout;
 pub mod oidc;
 pub mod pages;
 mod party;

@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{IdpSession, Session, keep, model::name};
+use super::{IdpSession, Session, SessionToken, keep, model::name};
 use crate::{
     app::App,
     audit::{self, Actor, NewEvent},
@@ -110,8 +110,23 @@ pub async fn end_of_idp(
     let session = end.session.map(|session| name(connection, end.issuer, session));
     let ending = Ending { issued_at: end.issued_at, heard_at: now };
     let ended = end_named(app, owner, subject.as_deref(), session.as_deref(), Some(ending)).await?;
-    record(app, connection, Actor::Idp(connection), &ended, reference, now).await?;
+    record(app, Some(connection), Actor::Idp(connection), &ended, reference, now).await?;
     Ok(ended.len())
+}
+
+/// Ends the session of a learner who signs out, and gives what it was. Leaves an audit event and an outgoing event.
+pub async fn sign_out(
+    app: &App,
+    client: ClientId,
+    token: &SessionToken,
+    reference: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<Option<Session>, Fault> {
+    let Some(session) = keep::end(app, client, token).await? else { return Ok(None) };
+    let connection = session.idp.as_ref().map(|idp| idp.connection);
+    let actor = Actor::Learner(session.learner);
+    record(app, connection, actor, &[(client, session.learner)], reference, now).await?;
+    Ok(Some(session))
 }
 
 /// Ends the other sessions that hang on the same session at the identity provider as one of a learner who signs out;
@@ -125,7 +140,7 @@ pub async fn end_siblings(
 ) -> Result<usize, Fault> {
     let Some(session) = &idp.session else { return Ok(0) };
     let ended = end_named(app, idp.owner, Some(&idp.subject), Some(session), None).await?;
-    record(app, idp.connection, Actor::Learner(learner), &ended, reference, now).await?;
+    record(app, Some(idp.connection), Actor::Learner(learner), &ended, reference, now).await?;
     Ok(ended.len())
 }
 
@@ -169,7 +184,7 @@ async fn end_named(
 
 async fn record(
     app: &App,
-    connection: ConnectionId,
+    connection: Option<ConnectionId>,
     actor: Actor,
     ended: &[Ended],
     reference: Option<&str>,

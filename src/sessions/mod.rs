@@ -4,7 +4,7 @@
 //! |---|---|
 //! | what a session holds | `model.rs` |
 //! | begin, read, end, end all of a learner | `keep.rs` |
-//! | end what an identity provider ends, at every client | `idp.rs`: [`end_of_idp`], [`end_siblings`] |
+//! | end what an identity provider ends, at every client | `idp.rs`: [`end_of_idp`]; and with a learner who signs out: [`sign_out`], [`end_siblings`] |
 //! | a handler asks for the session of its client | `scope.rs`: [`SessionCookie`], [`live`] |
 //!
 //! Invariants: only the hash of a token is stored; a session of an earlier epoch than the learner's row is dead, even
@@ -18,7 +18,7 @@ mod model;
 mod scope;
 mod store;
 
-pub use idp::{EndOf, end_of_idp, end_siblings};
+pub use idp::{EndOf, end_of_idp, end_siblings, sign_out};
 pub use keep::{Beginning, begin, end, end_all_of_learner, find};
 pub use model::{IdpSession, Session, SessionToken, StartedBy};
 pub use scope::{SessionCookie, live, set_cookie};

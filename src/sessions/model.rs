@@ -32,6 +32,8 @@ pub struct IdpSession {
     /// Whose connection it is; another client than the learner's where a connection serves several.
     pub owner: ClientId,
     pub connection: ConnectionId,
+    /// Hash of who the provider is: a connection may be pointed at another one.
+    pub issuer: String,
     /// Hash of whom the provider speaks of when it ends sessions: SAML `NameID`, OIDC `sub`.
     pub subject: String,
     /// Hash of the provider's name for its session: SAML `SessionIndex`, OIDC `sid`.
@@ -64,11 +66,17 @@ impl IdpSession {
         Self {
             owner,
             connection,
+            issuer: name(connection, issuer, ""),
             session: session.map(|session| name(connection, issuer, session)),
             issued_at,
             hint: hint.map(|hint| URL_SAFE_NO_PAD.encode(sealer.seal(entropy, &place, hint))),
             subject,
         }
+    }
+
+    /// Whether it is this provider's: its entity ID, or its issuer.
+    pub fn is_of(&self, issuer: &str) -> bool {
+        self.issuer == name(self.connection, issuer, "")
     }
 
     /// Opens the hint, where there is one.

@@ -187,7 +187,7 @@ async fn signing_out_ends_the_session_and_not_only_the_cookie() {
     assert!(response.headers()["set-cookie"].to_str().unwrap().contains("Max-Age=0"));
     assert_eq!(get(&app, "/acme/dashboard", &cookie).await.status(), 303);
     let page = get(&app, "/acme/logout", "").await.text().await.unwrap();
-    assert!(page.contains(text::signed_out::HEADING));
+    assert!(page.contains(text::signed_out::HERE.heading));
 }
 
 #[tokio::test]

@@ -228,7 +228,11 @@ fn samples() -> Vec<Sample> {
                 .render(),
             );
         }
-        add(kind, "signed-out", SignedOutPage { brand, signed_in: kind == "acme" }.render());
+        add(
+            kind,
+            "signed-out",
+            SignedOutPage { brand, signed_in: kind == "acme", words: &text::signed_out::UNANSWERED }.render(),
+        );
         let fields = [Field { name: "token", value: hard.unwrap_or("x") }];
         add(
             kind,

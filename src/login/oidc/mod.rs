@@ -9,6 +9,7 @@
 //! | what it says: issuer, audience, times, nonce, hashes, subject | `checks` |
 //! | more claims from userinfo | `userinfo` |
 //! | all of it in order | `complete` |
+//! | the request that ends the provider's session | `logout` |
 //!
 //! # Invariants
 //!
@@ -31,6 +32,7 @@ mod error;
 mod exchange;
 mod json;
 mod jws;
+mod logout;
 mod model;
 mod request;
 mod userinfo;
@@ -39,5 +41,6 @@ pub use callback::Callback;
 pub use client_auth::{ClientAuth, ClientKey};
 pub use complete::complete;
 pub use error::OidcError;
+pub use logout::LogoutRequest;
 pub use model::{Handshake, RelyingParty, ResponseMode, VerifiedOidc};
 pub use request::authorization_url;

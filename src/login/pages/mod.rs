@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `GET /{client}` | `landing.rs` |
 //! | `GET,POST /{client}/login` | `by_email.rs` |
-//! | `GET,POST /{client}/logout` | `logout.rs` |
+//! | `GET,POST /{client}/logout`, `GET /oidc/{connection}/logged-out` | `logout.rs` |
 //! | `GET /{client}/login/{connection}` | `start.rs` |
 //! | `POST /saml/{connection}/acs`, `POST /{client}/login/{connection}/continue` | `saml.rs` |
 //! | `GET,POST /oidc/{connection}/callback` | `oidc.rs` |

@@ -6,7 +6,7 @@ use axum::{
     Form, Router,
     extract::{Path, Query, State},
     http::{StatusCode, header},
-    response::{IntoResponse, Redirect},
+    response::{IntoResponse, Redirect, Response},
     routing::get,
 };
 use serde::Deserialize;
@@ -149,6 +149,17 @@ pub(super) struct Leaving<'a> {
     pub carried: Carried,
 }
 
+/// How the browser leaves.
+pub(super) fn departing(app: &App, site: &Site, departure: Departure) -> Response {
+    match departure {
+        Departure::Redirect(url) => Redirect::to(url.as_str()).into_response(),
+        Departure::Post { action, fields } => {
+            let fields: Vec<Field<'_>> = fields.iter().map(|(name, value)| Field { name, value }).collect();
+            page::post_to_idp(app, site.brand(), &action, &fields)
+        }
+    }
+}
+
 /// Sends the browser to the identity provider, with the cookie that binds the attempt to it.
 pub(super) async fn depart(
     app: &App,
@@ -165,13 +176,7 @@ pub(super) async fn depart(
         Err(Stop::Fault(fault)) => return Err(fault.into()),
         Err(Stop::Refused(reason)) => return unmatched(app, connection, asked, reason).await,
     };
-    let mut response = match departure {
-        Departure::Redirect(url) => Redirect::to(url.as_str()).into_response(),
-        Departure::Post { action, fields } => {
-            let fields: Vec<Field<'_>> = fields.iter().map(|(name, value)| Field { name, value }).collect();
-            page::post_to_idp(app, site.brand(), &action, &fields)
-        }
-    };
+    let mut response = departing(app, site, departure);
     if let Some(cookie) = cookie {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
