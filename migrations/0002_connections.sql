@@ -53,6 +53,21 @@ create table connection_routes (
 );
 comment on table connection_routes is 'A row leads from a connection id in a protocol URL to its client. Global, and nothing but a route.';
 
+create table connection_clients (
+    client_id     uuid    not null,
+    connection_id uuid    not null,
+    owner_id      uuid    not null,
+    position      integer,
+    constraint connection_clients_pkey primary key (client_id, connection_id),
+    constraint connection_clients_client_fkey foreign key (client_id) references clients (id) on delete restrict,
+    constraint connection_clients_connection_fkey foreign key (owner_id, connection_id) references connections (client_id, id) on delete cascade,
+    constraint connection_clients_own_or_listed check ((position is null and client_id = owner_id) or position >= 0)
+);
+comment on table connection_clients is 'A row says that a connection signs people in to a client: its owner alone, or, where it is shared, each client of its list.';
+comment on column connection_clients.owner_id is 'The client that the connection belongs to; an identity provider of one client may serve several.';
+comment on column connection_clients.position is 'The place in clients[] of a shared connection; null in the one row of a connection that serves its owner alone.';
+create index connection_clients_by_connection on connection_clients (owner_id, connection_id, position);
+
 create table connection_keys (
     client_id          uuid        not null,
     connection_id      uuid        not null,

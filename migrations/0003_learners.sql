@@ -42,7 +42,7 @@ create table identities (
     learner_id    uuid        not null,
     created_at    timestamptz not null,
     constraint identities_pkey primary key (client_id, connection_id, issuer, subject),
-    constraint identities_connection_fkey foreign key (client_id, connection_id) references connections (client_id, id) on delete cascade,
+    constraint identities_connection_fkey foreign key (client_id, connection_id) references connection_clients (client_id, connection_id) on delete cascade,
     constraint identities_learner_fkey foreign key (client_id, learner_id) references learners (client_id, id) on delete cascade,
     constraint identities_lengths check (length(issuer) between 1 and 1024 and length(subject) between 1 and 256)
 );

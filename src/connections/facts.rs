@@ -27,7 +27,10 @@ const PATTERN_WEIGHT: usize = 256 << 10;
 #[derive(Debug)]
 pub struct ConnectionFacts {
     pub id: ConnectionId,
-    pub client_id: ClientId,
+    /// The client that it belongs to; whom it signs people in to is asked of [`Self::serves`].
+    pub owner: ClientId,
+    /// The clients that the mapping may choose from; empty when it serves its owner alone.
+    pub clients: Vec<ClientId>,
     pub name: String,
     pub protocol: Protocol,
     pub status: Status,
@@ -90,6 +93,16 @@ impl ConnectionFacts {
         self.idp_valid_until.is_some_and(|until| now >= until)
     }
 
+    /// Whether it serves several clients, among which its mapping chooses.
+    pub const fn is_shared(&self) -> bool {
+        !self.clients.is_empty()
+    }
+
+    /// Whether it signs people in to this client.
+    pub fn serves(&self, client: ClientId) -> bool {
+        if self.is_shared() { self.clients.contains(&client) } else { self.owner == client }
+    }
+
     /// About how many bytes it takes in memory.
     pub(super) const fn weight(&self) -> u32 {
         self.weight
@@ -103,7 +116,8 @@ impl ConnectionFacts {
         let stored = rules.len() * 8
             + rules.matches("\"matches\"").count() * PATTERN_WEIGHT
             + row.idp.as_ref().map_or(0, |idp| idp.to_string().len()) * 3
-            + row.config.to_string().len() * 2;
+            + row.config.to_string().len() * 2
+            + row.clients.len() * size_of::<ClientId>();
         let mapping = Mapping::parse(&row.rules).and_then(|mapping| mapping.compile());
         let mapping = mapping.map_err(|_| corrupt("a mapping"))?;
         let (mut saml, mut oidc) = (None, None);
@@ -112,14 +126,15 @@ impl ConnectionFacts {
             (Protocol::Oidc, Some(discovery)) => {
                 let config = serde_json::from_value(row.config)?;
                 let discovery = Arc::new(serde_json::from_value(discovery)?);
-                let place = secret_place(row.client_id, row.id);
+                let place = secret_place(row.owner, row.id);
                 oidc = Some(OidcFacts { config, discovery, secret_sealed: row.secret_sealed, place });
             }
             (_, None) => {}
         }
         Ok(Self {
             id: row.id,
-            client_id: row.client_id,
+            owner: row.owner,
+            clients: row.clients,
             name: row.name,
             protocol: row.protocol,
             status: row.status,

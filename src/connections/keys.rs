@@ -121,7 +121,7 @@ pub async fn sp_keys(app: &App, facts: &ConnectionFacts, key_use: KeyUse) -> Res
 pub(super) async fn open_all(app: &App, facts: &ConnectionFacts) -> Result<Arc<[SpKey]>, Fault> {
     let rows = {
         let mut conn = app.db.acquire().await?;
-        store_keys::keys(&mut conn, facts.client_id, facts.id).await?
+        store_keys::keys(&mut conn, facts.owner, facts.id).await?
     };
     rows.into_iter().map(|row| open(app, facts.id, row)).collect()
 }
@@ -147,7 +147,7 @@ pub async fn jwks_document(app: &App, connection: ConnectionId) -> Result<Option
     }
     let rows = {
         let mut conn = app.db.acquire().await?;
-        store_keys::keys(&mut conn, facts.client_id, facts.id).await?
+        store_keys::keys(&mut conn, facts.owner, facts.id).await?
     };
     let offered = rows.iter().filter(|row| row.key_use == KeyUse::Signing);
     let keys = offered.map(jwk).collect::<Result<Vec<_>, _>>()?;

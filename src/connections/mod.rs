@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `model.rs`, `settings.rs` | a connection as an admin writes it, and the rules it must keep |
 //! | `save.rs` | create, change, delete: read the IdP, make keys, then one transaction |
+//! | `share.rs` | the clients that one connection serves: listed by an operator, taken off with all that it gave there |
 //! | `read_idp.rs`, `saml_metadata`, `idp.rs` | what the IdP says of itself, and what is kept of it |
 //! | `refresh.rs` | reads it again: in the background, and on an unknown key |
 //! | `discovery.rs`, `jwks.rs` | an OpenID provider's discovery document, and the keys by which it signs |
@@ -44,8 +45,10 @@ pub mod saml_metadata;
 pub mod save;
 pub mod save_mapping;
 pub mod settings;
+mod share;
 pub(crate) mod store;
 pub mod store_certificates;
+mod store_clients;
 mod store_idp;
 mod store_keys;
 mod store_mappings;

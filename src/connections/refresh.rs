@@ -117,12 +117,12 @@ fn changed_certificates(before: Option<&Value>, after: &Value) -> Value {
 /// For a sign-in that met a key it does not know: reads the IdP again, at most once a minute for each connection on all
 /// replicas together. Says whether something changed, so that it is worth verifying again with fresh facts.
 pub async fn refresh_soon(app: &App, facts: &ConnectionFacts, now: DateTime<Utc>) -> Result<bool, Fault> {
-    let key = Key::of_client(facts.client_id, "idp-refresh", facts.id);
+    let key = Key::of_client(facts.owner, "idp-refresh", facts.id);
     if !app.cache.put_new(&key, b"1", SOON).await? {
         return Ok(false);
     }
     let by = By { actor: Actor::System, is_operator: true, reference: None, now };
-    match refresh(app, facts.client_id, facts.id, by).await {
+    match refresh(app, facts.owner, facts.id, by).await {
         Ok(refreshed) => Ok(refreshed == Refreshed::Changed),
         Err(RefreshError::Fault(fault)) => Err(fault),
         Err(RefreshError::Conflict) => Ok(true),

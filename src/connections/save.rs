@@ -13,6 +13,7 @@ use super::{
     read_idp::{self, IdpError, ReadError},
     ready,
     settings::TokenAuth,
+    share,
     store::{self, Written},
     store_idp::{self, IdpUpdate},
     store_keys, store_mappings,
@@ -76,6 +77,8 @@ pub struct Prepared {
     client: ClientId,
     id: ConnectionId,
     settings: ConnectionSettings,
+    /// The clients that it serves; none where it serves its owner alone.
+    listed: Vec<ClientId>,
     config: Value,
     secret_sealed: Option<Vec<u8>>,
     secret_changed: bool,
@@ -93,7 +96,7 @@ pub async fn prepare(
     secret: SecretChange,
     by: By<'_>,
 ) -> Result<Prepared, SaveError> {
-    let settings = settings.checked(app.settings.outbound.allow_plain_http).map_err(SaveError::Invalid)?;
+    let mut settings = settings.checked(app.settings.outbound.allow_plain_http).map_err(SaveError::Invalid)?;
     if let Some(before) = before
         && before.settings.protocol != settings.protocol
     {
@@ -105,6 +108,7 @@ pub async fn prepare(
     {
         return Err(SaveError::OperatorOnly(field));
     }
+    let listed = share::resolve(app, &mut settings).await?;
     let id = before.map_or_else(|| app.entropy.id(by.now), |before| before.id);
     // A secret goes to the provider that it was given for, and to no other: with another issuer it is asked for again.
     let is_elsewhere = before.is_some_and(|before| issuer_of(&before.settings) != issuer_of(&settings));
@@ -136,7 +140,7 @@ pub async fn prepare(
         (None, oidc) => serde_json::to_value(oidc),
     };
     let config = config.map_err(Fault::from)?;
-    Ok(Prepared { client, id, settings, config, secret_sealed, secret_changed, idp, keys })
+    Ok(Prepared { client, id, settings, listed, config, secret_sealed, secret_changed, idp, keys })
 }
 
 /// The issuer, by which the provider's other addresses are found.
@@ -208,6 +212,7 @@ impl Prepared {
     pub async fn insert(&self, conn: &mut PgConnection, app: &App, by: By<'_>) -> Result<Connection, SaveError> {
         self.check_trusted(conn).await?;
         store::insert(conn, &self.written(by.now)).await?;
+        share::put(conn, app, (self.client, self.id), &self.listed, by).await?;
         self.write_idp_and_keys(conn, by.now).await?;
         let mapping = presets::preset(self.settings.preset, self.settings.protocol);
         let rules = serde_json::to_value(&mapping).map_err(Fault::from)?;
@@ -219,6 +224,7 @@ impl Prepared {
             "status": self.settings.status,
         });
         record(conn, app, self.client, self.id, "connection.created", facts, by).await?;
+        share::check_mapping(conn, self.client, self.id, &self.settings).await?;
         store::find(conn, self.client, self.id).await?.ok_or(SaveError::NotFound)
     }
 
@@ -241,6 +247,8 @@ impl Prepared {
         if !store::update(conn, &self.written(by.now), before.version).await? {
             return Err(SaveError::Conflict);
         }
+        share::check_mapping(conn, self.client, self.id, &self.settings).await?;
+        share::put(conn, app, (self.client, self.id), &self.listed, by).await?;
         self.write_idp_and_keys(conn, by.now).await?;
         let facts = json!({ "fields": fields, "status": self.settings.status, "idp_read": self.idp.is_some() });
         record(conn, app, self.client, self.id, "connection.updated", facts, by).await?;
@@ -258,7 +266,8 @@ impl Prepared {
         if self.settings.trusted_domains.is_empty() {
             return Ok(());
         }
-        let verified = store::verified_among(conn, self.client, &self.settings.trusted_domains).await?;
+        let clients: Vec<_> = self.listed.iter().chain([&self.client]).map(|client| client.uuid()).collect();
+        let verified = store::verified_among(conn, &clients, &self.settings.trusted_domains).await?;
         let unverified =
             self.settings.trusted_domains.iter().enumerate().filter(|(_, domain)| !verified.contains(domain));
         let errors: Vec<FieldError> = unverified
@@ -319,14 +328,14 @@ pub fn take_secret(settings: &mut ConnectionSettings) -> SecretChange {
     secret.map_or(SecretChange::Keep, |secret| SecretChange::Set(secret.0))
 }
 
-/// Deletes a connection that is not active, with its identities.
+/// Deletes a connection that is not active, with its identities and the access that it gave.
 pub async fn delete(app: &App, client: ClientId, id: ConnectionId, by: By<'_>) -> Result<(), SaveError> {
     let mut transaction = app.db.begin().await?;
-    if !store::delete(&mut transaction, client, id).await? {
-        let there = store::find(&mut transaction, client, id).await?;
-        return Err(if there.is_some() { SaveError::Active } else { SaveError::NotFound });
+    if store::lock(&mut transaction, client, id).await?.ok_or(SaveError::NotFound)? == Status::Active {
+        return Err(SaveError::Active);
     }
-    let (grants, learners) = store::end_access_of(&mut transaction, client, id, by.now).await?;
+    let (grants, learners) = share::take_all_away(&mut transaction, app, (client, id), by).await?;
+    store::delete(&mut transaction, client, id).await?;
     let facts = json!({ "grants_ended": grants, "learners_signed_out": learners });
     record(&mut transaction, app, client, id, "connection.deleted", facts, by).await?;
     transaction.commit().await?;

@@ -25,7 +25,8 @@ const OFFERED: i64 = 50;
 /// What [`super::ConnectionFacts`] is read from.
 pub struct FactsRow {
     pub id: ConnectionId,
-    pub client_id: ClientId,
+    pub owner: ClientId,
+    pub clients: Vec<ClientId>,
     pub name: String,
     pub protocol: Protocol,
     pub status: Status,
@@ -46,7 +47,9 @@ pub struct FactsRow {
 /// Everything a sign-in relies on, in one query. The metadata as typed stays behind: it is large, and parsed already.
 pub async fn facts(conn: &mut PgConnection, id: ConnectionId) -> Result<Option<FactsRow>, Fault> {
     let row = sqlx::query!(
-        r#"select c.client_id as "client_id: ClientId", c.name, c.protocol, c.status, c.idp_initiated,
+        r#"select c.client_id as "owner: ClientId", c.name, c.protocol, c.status, c.idp_initiated,
+                  array(select l.client_id from connection_clients l where l.owner_id = c.client_id and l.connection_id = c.id
+                        and l.position is not null order by l.position) as "clients!",
                   c.config - 'metadata_xml' as "config!", c.secret_sealed, c.domains, c.trusted_domains, c.clock_skew_s,
                   c.jit_create, c.jit_update, c.link_by_email, c.mapping_version, m.rules, c.idp, c.idp_valid_until,
                   c.version
@@ -61,7 +64,8 @@ pub async fn facts(conn: &mut PgConnection, id: ConnectionId) -> Result<Option<F
     let Some(row) = row else { return Ok(None) };
     Ok(Some(FactsRow {
         id,
-        client_id: row.client_id,
+        owner: row.owner,
+        clients: row.clients.into_iter().map(ClientId::from).collect(),
         name: row.name,
         protocol: protocol_from(&row.protocol)?,
         status: row.status.parse()?,
@@ -87,6 +91,7 @@ struct ConnectionRow {
     protocol: String,
     preset: String,
     status: String,
+    clients: Vec<String>,
     domains: Vec<String>,
     trusted_domains: Vec<String>,
     idp_initiated: String,
@@ -129,7 +134,7 @@ impl TryFrom<ConnectionRow> for Connection {
                 saml,
                 oidc,
                 trusted_domains: row.trusted_domains,
-                clients: Vec::new(),
+                clients: row.clients,
                 clock_skew_s: u16::try_from(row.clock_skew_s).unwrap_or(0),
                 jit: Jit {
                     create: row.jit_create,
@@ -155,11 +160,13 @@ impl TryFrom<ConnectionRow> for Connection {
 pub async fn find(conn: &mut PgConnection, client: ClientId, id: ConnectionId) -> Result<Option<Connection>, Fault> {
     let row = sqlx::query_as!(
         ConnectionRow,
-        r#"select client_id as "client_id: ClientId", id as "id: ConnectionId", name, protocol, preset, status, domains,
-                  trusted_domains, idp_initiated, config, secret_sealed, clock_skew_s, jit_create, jit_update,
+        r#"select c.client_id as "client_id: ClientId", c.id as "id: ConnectionId", name, protocol, preset, status,
+                  array(select s.slug from connection_clients l join slugs s on s.client_id = l.client_id
+                        where l.owner_id = c.client_id and l.connection_id = c.id and l.position is not null
+                        order by l.position) as "clients!", domains, trusted_domains, idp_initiated, config, secret_sealed, clock_skew_s, jit_create, jit_update,
                   link_by_email, mapping_version, idp, idp_fetched_at, idp_valid_until, idp_refresh_at, idp_error,
                   version, created_at, updated_at
-           from connections where client_id = $1 and id = $2"#,
+           from connections c where c.client_id = $1 and c.id = $2"#,
         client.uuid(),
         id.uuid(),
     )
@@ -172,11 +179,13 @@ pub async fn find(conn: &mut PgConnection, client: ClientId, id: ConnectionId) -
 pub async fn list(conn: &mut PgConnection, client: ClientId, page: Page) -> Result<Vec<Connection>, Fault> {
     let rows = sqlx::query_as!(
         ConnectionRow,
-        r#"select client_id as "client_id: ClientId", id as "id: ConnectionId", name, protocol, preset, status, domains,
-                  trusted_domains, idp_initiated, config - 'metadata_xml' as "config!", secret_sealed, clock_skew_s,
+        r#"select c.client_id as "client_id: ClientId", c.id as "id: ConnectionId", name, protocol, preset, status,
+                  array(select s.slug from connection_clients l join slugs s on s.client_id = l.client_id
+                        where l.owner_id = c.client_id and l.connection_id = c.id and l.position is not null
+                        order by l.position) as "clients!", domains, trusted_domains, idp_initiated, config - 'metadata_xml' as "config!", secret_sealed, clock_skew_s,
                   jit_create, jit_update, link_by_email, mapping_version, idp, idp_fetched_at, idp_valid_until,
                   idp_refresh_at, idp_error, version, created_at, updated_at
-           from connections where client_id = $1 and id > $2 order by id limit $3"#,
+           from connections c where c.client_id = $1 and c.id > $2 order by c.id limit $3"#,
         client.uuid(),
         page.after.unwrap_or(Uuid::nil()),
         page.fetch(),
@@ -198,7 +207,7 @@ pub struct Written<'a> {
     pub now: DateTime<Utc>,
 }
 
-/// Writes a new connection and its route. Its mapping follows.
+/// Writes a new connection and its route. Whom it serves and its mapping follow.
 pub async fn insert(conn: &mut PgConnection, new: &Written<'_>) -> Result<(), Fault> {
     let settings = new.settings;
     sqlx::query!(
@@ -267,70 +276,49 @@ pub async fn update(conn: &mut PgConnection, changed: &Written<'_>, version: i64
     Ok(done.rows_affected() == 1)
 }
 
-/// Removes a connection that is not active, with its keys, mappings and identities; says whether it was there so.
-pub async fn delete(conn: &mut PgConnection, client: ClientId, id: ConnectionId) -> Result<bool, Fault> {
-    let done = sqlx::query!(
-        "delete from connections where client_id = $1 and id = $2 and status <> 'active'",
+/// Locks a connection that is about to be deleted; its status, where it is there.
+pub async fn lock(conn: &mut PgConnection, client: ClientId, id: ConnectionId) -> Result<Option<Status>, Fault> {
+    let status = sqlx::query_scalar!(
+        "select status from connections where client_id = $1 and id = $2 for update",
         client.uuid(),
         id.uuid(),
     )
-    .execute(conn)
+    .fetch_optional(conn)
     .await?;
-    Ok(done.rows_affected() == 1)
+    status.map(|word| word.parse()).transpose()
 }
 
-/// Ends the access that a connection gave, and the sessions of whoever had it, when the connection goes; says how many
-/// grants and how many learners. What granted it is gone, so that nothing else could end it later.
-pub async fn end_access_of(
-    conn: &mut PgConnection,
-    client: ClientId,
-    id: ConnectionId,
-    now: DateTime<Utc>,
-) -> Result<(u64, u64), Fault> {
-    let source_ref = id.to_string();
-    let learners = sqlx::query!(
-        "update learners set session_epoch = session_epoch + 1, version = version + 1, updated_at = $3
-         where client_id = $1 and id in
-            (select learner_id from access_grants where client_id = $1 and source = 'sso' and source_ref = $2)",
-        client.uuid(),
-        source_ref,
-        now,
-    )
-    .execute(&mut *conn)
-    .await?;
-    let grants = sqlx::query!(
-        "update access_grants set ends_at = greatest(starts_at, $3), end_reason = 'connection_deleted'
-         where client_id = $1 and source = 'sso' and source_ref = $2 and (ends_at is null or ends_at > $3)",
-        client.uuid(),
-        source_ref,
-        now,
-    )
-    .execute(conn)
-    .await?;
-    Ok((grants.rows_affected(), learners.rows_affected()))
+/// Removes a connection, with its keys, mappings and identities.
+pub async fn delete(conn: &mut PgConnection, client: ClientId, id: ConnectionId) -> Result<(), Fault> {
+    sqlx::query!("delete from connections where client_id = $1 and id = $2", client.uuid(), id.uuid())
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
-/// Those of the domains that the client has proved, or an operator vouched for.
+/// Those of the domains that one of the clients has proved, or an operator vouched for.
 pub async fn verified_among(
     conn: &mut PgConnection,
-    client: ClientId,
+    clients: &[Uuid],
     domains: &[String],
 ) -> Result<Vec<String>, Fault> {
     Ok(sqlx::query_scalar!(
-        "select domain from email_domains where client_id = $1 and domain = any($2) and verified_at is not null
+        "select domain from email_domains where client_id = any($1) and domain = any($2) and verified_at is not null
          for share",
-        client.uuid(),
+        clients,
         domains,
     )
     .fetch_all(conn)
     .await?)
 }
 
-/// The active connections that a client's landing page offers, oldest first.
+/// The active connections that a client's landing page offers, shared ones too, oldest first.
 pub async fn for_landing(conn: &mut PgConnection, client: ClientId) -> Result<Vec<ConnectionSummary>, Fault> {
     let rows = sqlx::query!(
-        r#"select id as "id: ConnectionId", name, protocol, preset, domains
-           from connections where client_id = $1 and status = 'active' order by id limit $2"#,
+        r#"select n.id as "id: ConnectionId", n.name, n.protocol, n.preset, n.domains
+           from connection_clients m
+           join connections n on n.client_id = m.owner_id and n.id = m.connection_id
+           where m.client_id = $1 and n.status = 'active' order by n.id limit $2"#,
         client.uuid(),
         OFFERED,
     )

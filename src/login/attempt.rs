@@ -1,4 +1,5 @@
-//! A sign-in in progress: remembered in Redis for ten minutes, taken once, and only by the browser that began it.
+//! A sign-in in progress: remembered in Redis for ten minutes, taken once, and only by the browser that began it. It lies
+//! with the connection's owner, whichever client it is for.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,8 @@ pub use crate::http::BrowserKey;
 pub struct Attempt {
     pub id: AttemptId,
     pub connection: ConnectionId,
+    /// The client whose page began it; none where the identity provider did, and the claims are to say.
+    pub client: Option<ClientId>,
     pub started_at: DateTime<Utc>,
     /// SAML: the id of our AuthnRequest.
     pub request_id: Option<String>,
@@ -33,13 +36,13 @@ pub struct Attempt {
 /// Remembers an attempt under a fresh handle, which travels as `RelayState` or `state`.
 pub async fn remember(
     app: &App,
-    client: ClientId,
+    owner: ClientId,
     browser: &BrowserKey,
     handle: &str,
     attempt: &Attempt,
 ) -> Result<(), Fault> {
     let body = serde_json::to_vec(attempt)?;
-    app.cache.put(&browser.place(client, "attempt", handle), &body, app.settings.login.attempt_ttl).await?;
+    app.cache.put(&browser.place(owner, "attempt", handle), &body, app.settings.login.attempt_ttl).await?;
     Ok(())
 }
 
@@ -47,7 +50,7 @@ pub async fn remember(
 /// was begun with another connection.
 pub async fn take(
     app: &App,
-    client: ClientId,
+    owner: ClientId,
     connection: ConnectionId,
     browser: &BrowserKey,
     handle: &str,
@@ -55,7 +58,7 @@ pub async fn take(
     if !is_token(handle) {
         return Ok(None);
     }
-    let Some(body) = app.cache.take(&browser.place(client, "attempt", handle)).await? else {
+    let Some(body) = app.cache.take(&browser.place(owner, "attempt", handle)).await? else {
         return Ok(None);
     };
     let attempt: Attempt = serde_json::from_slice(&body)?;
@@ -67,41 +70,38 @@ pub async fn take(
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Pending {
     pub connection: ConnectionId,
+    /// The client that the learner is asked to continue to.
+    pub client: ClientId,
     pub received_at: DateTime<Utc>,
     pub response: Vec<u8>,
     pub return_to: Option<String>,
 }
 
-fn pending_place(client: ClientId, handle: &str) -> String {
-    format!("redis.pending:{client}:{handle}")
+fn pending_place(owner: ClientId, handle: &str) -> String {
+    format!("redis.pending:{owner}:{handle}")
 }
 
 /// Keeps a pending response for ten minutes.
 pub async fn hold(
     app: &App,
-    client: ClientId,
+    owner: ClientId,
     browser: &BrowserKey,
     handle: &str,
     pending: &Pending,
 ) -> Result<(), Fault> {
-    let sealed = app.sealer.seal(&app.entropy, &pending_place(client, handle), &serde_json::to_vec(pending)?);
-    app.cache.put(&browser.place(client, "pending", handle), &sealed, app.settings.login.attempt_ttl).await?;
+    let sealed = app.sealer.seal(&app.entropy, &pending_place(owner, handle), &serde_json::to_vec(pending)?);
+    app.cache.put(&browser.place(owner, "pending", handle), &sealed, app.settings.login.attempt_ttl).await?;
     Ok(())
 }
 
 /// Takes a pending response, once.
-pub async fn release(
-    app: &App,
-    client: ClientId,
-    browser: &BrowserKey,
-    handle: &str,
-) -> Result<Option<Pending>, Fault> {
+pub async fn release(app: &App, owner: ClientId, browser: &BrowserKey, handle: &str) -> Result<Option<Pending>, Fault> {
     if !is_token(handle) {
         return Ok(None);
     }
-    let Some(sealed) = app.cache.take(&browser.place(client, "pending", handle)).await? else {
+    let Some(sealed) = app.cache.take(&browser.place(owner, "pending", handle)).await? else {
         return Ok(None);
     };
-    let plain = app.sealer.open(&pending_place(client, handle), &sealed)?;
+    let plain = app.sealer.open(&pending_place(owner, handle), &sealed)?;
     Ok(Some(serde_json::from_slice(&plain)?))
 }

@@ -19,6 +19,7 @@ use crate::{
     claims::Protocol,
     connections::{self, Binding, ConnectionFacts, KeyUse},
     fault::Fault,
+    ids::ClientId,
 };
 
 /// How the browser leaves for the identity provider.
@@ -33,6 +34,8 @@ pub enum Departure {
 
 /// What the learner's page asked for.
 pub struct Wish<'a> {
+    /// The client whose page asks; none where an identity provider began, and its claims are to say.
+    pub client: Option<ClientId>,
     /// A checked address of the client's site, without what begins it.
     pub return_to: Option<String>,
     /// Codes and the invite that come along.
@@ -49,14 +52,9 @@ pub async fn begin(
     browser: &BrowserKey,
     wish: Wish<'_>,
 ) -> Result<Departure, Stop> {
-    let door =
-        store::door(&app.db, connection.client_id, connection.id).await?.ok_or_else(Reason::connection_closed)?;
-    if door.client_status != "active" {
-        return Err(Reason::client_disabled().into());
-    }
-    if door.status != "active" {
-        return Err(Reason::connection_closed().into());
-    }
+    let door = store::door(&app.db, connection.owner, connection.id, wish.client).await?;
+    let door = door.ok_or_else(Reason::connection_closed)?;
+    door.check(wish.client)?;
     let connection =
         app.connections.at_version(app, connection.id, door.version).await?.ok_or_else(Reason::connection_closed)?;
     if connection.is_metadata_expired(wish.now) {
@@ -67,6 +65,7 @@ pub async fn begin(
     let mut attempt = Attempt {
         id: app.entropy.id(wish.now),
         connection: connection.id,
+        client: wish.client,
         started_at: wish.now,
         request_id: None,
         handshake: None,
@@ -77,8 +76,22 @@ pub async fn begin(
         Protocol::Saml => saml(app, &connection, &handle, &mut attempt).await?,
         Protocol::Oidc => openid(app, &connection, handshake, &mut attempt, wish.login_hint).await?,
     };
-    attempt::remember(app, connection.client_id, browser, &handle, &attempt).await?;
+    attempt::remember(app, connection.owner, browser, &handle, &attempt).await?;
     Ok(departure)
+}
+
+/// The connection as it is now, where it serves the client.
+pub async fn serves(
+    app: &App,
+    connection: &ConnectionFacts,
+    client: ClientId,
+) -> Result<Option<Arc<ConnectionFacts>>, Fault> {
+    match store::door(&app.db, connection.owner, connection.id, Some(client)).await? {
+        Some(door) if door.client_status.is_some() => {
+            app.connections.at_version(app, connection.id, door.version).await
+        }
+        _ => Ok(None),
+    }
 }
 
 async fn saml(app: &App, connection: &ConnectionFacts, handle: &str, attempt: &mut Attempt) -> Result<Departure, Stop> {

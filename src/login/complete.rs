@@ -26,8 +26,9 @@ use crate::{
     crypto,
     fault::Fault,
     http::{Reference, notice},
+    ids::ClientId,
     learners,
-    sessions::{self, Beginning, Session, SessionToken},
+    sessions::{self, Beginning, Session, SessionCookie, SessionToken},
 };
 
 /// A connection that changes while it is verified against is read anew, this many times.
@@ -39,8 +40,8 @@ pub struct Return {
     pub connection: Arc<ConnectionFacts>,
     pub reference: Reference,
     pub now: DateTime<Utc>,
-    /// The session that the browser had with this client; it ends when the new one begins.
-    pub replaces: Option<SessionToken>,
+    /// The sessions that the browser has; the one with the same client ends when the new one begins.
+    pub cookie: SessionCookie,
 }
 
 /// How a SAML response came.
@@ -67,6 +68,12 @@ impl<'a> Wants<'a> {
     }
 }
 
+/// A sign-in that stopped, and whose page says so.
+pub struct Stopped {
+    pub client: ClientId,
+    pub stop: Stop,
+}
+
 /// A learner who is in.
 pub struct SignedIn {
     pub site: Site,
@@ -76,16 +83,30 @@ pub struct SignedIn {
 }
 
 /// Completes a SAML sign-in.
-pub async fn saml(app: &App, arrival: Return, course: SamlCourse, response: Vec<u8>) -> Result<SignedIn, Stop> {
-    let response: Arc<[u8]> = response.into();
-    let (attempt, wants, received_at) = match &course {
+pub async fn saml(app: &App, arrival: &Return, course: SamlCourse, response: Vec<u8>) -> Result<SignedIn, Stopped> {
+    let attempt = match &course {
+        SamlCourse::Asked(attempt) => Some(attempt),
+        SamlCourse::Unasked { .. } => None,
+    };
+    let (by_idp, reference) = (attempt.is_none(), arrival.reference.clone());
+    let mut journey = Journey::new(app, &arrival.connection, attempt, by_idp, reference, arrival.now);
+    let done = take_response(app, arrival, &course, response.into(), &mut journey).await;
+    done.map_err(|stop| Stopped { client: journey.shown(), stop })
+}
+
+async fn take_response(
+    app: &App,
+    arrival: &Return,
+    course: &SamlCourse,
+    response: Arc<[u8]>,
+    journey: &mut Journey,
+) -> Result<SignedIn, Stop> {
+    let (attempt, wants, received_at) = match course {
         SamlCourse::Asked(attempt) => (Some(attempt), Wants::of(attempt), arrival.now),
         SamlCourse::Unasked { return_to, received_at } => {
             (None, Wants { return_to: return_to.as_deref(), carried: &NOTHING }, *received_at)
         }
     };
-    let mut journey =
-        Journey::new(app, &arrival.connection, attempt, attempt.is_none(), arrival.reference.clone(), arrival.now);
     let mut connection = arrival.connection.clone();
     let mut is_marked = false;
     for _ in 0..ROUNDS {
@@ -98,7 +119,7 @@ pub async fn saml(app: &App, arrival: Return, course: SamlCourse, response: Vec<
                     connection = fresh;
                     continue;
                 }
-                return Err(refuse(app, &journey, &connection, None, &mut Notes::default(), reason).await?);
+                return Err(refuse(app, journey, &connection, None, &mut Notes::default(), reason).await?);
             }
         };
         // A held one is good for a yes until the question lapses, so it is remembered as much longer.
@@ -106,17 +127,17 @@ pub async fn saml(app: &App, arrival: Return, course: SamlCourse, response: Vec<
         let used = UsedAssertion { digest: digest(&assertion), expires_at };
         let identity = match VerifiedIdentity::from_saml(connection.id, assertion) {
             Ok(identity) => identity,
-            Err(reason) => return Err(refuse(app, &journey, &connection, None, &mut Notes::default(), reason).await?),
+            Err(reason) => return Err(refuse(app, journey, &connection, None, &mut Notes::default(), reason).await?),
         };
         // Replay (SAML Profiles, 4.1.4.5): remembered for as long as the same assertion would be accepted.
         if !is_marked && !mark(app, &connection, &used, arrival.now).await? {
             return Err(
-                refuse(app, &journey, &connection, Some(&identity), &mut Notes::default(), Reason::replayed()).await?
+                refuse(app, journey, &connection, Some(&identity), &mut Notes::default(), Reason::replayed()).await?
             );
         }
         is_marked = true;
         let unsolicited = attempt.is_none().then_some(used);
-        match conclude(app, &arrival, &journey, &connection, &identity, unsolicited, wants).await? {
+        match conclude(app, arrival, journey, &connection, &identity, unsolicited, wants).await? {
             Some(signed_in) => return Ok(signed_in),
             None => connection = fresh(app, &connection).await?,
         }
@@ -127,16 +148,27 @@ pub async fn saml(app: &App, arrival: Return, course: SamlCourse, response: Vec<
 /// Completes an OpenID Connect sign-in. The code can be redeemed once only, so that the connection is looked at before.
 pub async fn openid(
     app: &App,
-    arrival: Return,
+    arrival: &Return,
     attempt: Attempt,
     answer: Vec<(String, String)>,
+) -> Result<SignedIn, Stopped> {
+    let reference = arrival.reference.clone();
+    let mut journey = Journey::new(app, &arrival.connection, Some(&attempt), false, reference, arrival.now);
+    let done = take_answer(app, arrival, &attempt, answer, &mut journey).await;
+    done.map_err(|stop| Stopped { client: journey.shown(), stop })
+}
+
+async fn take_answer(
+    app: &App,
+    arrival: &Return,
+    attempt: &Attempt,
+    answer: Vec<(String, String)>,
+    journey: &mut Journey,
 ) -> Result<SignedIn, Stop> {
-    let mut journey =
-        Journey::new(app, &arrival.connection, Some(&attempt), false, arrival.reference.clone(), arrival.now);
-    let connection = match current(app, &arrival.connection).await? {
+    let connection = match current(app, &arrival.connection, attempt.client).await? {
         Ok(connection) => connection,
         Err(reason) => {
-            return Err(refuse(app, &journey, &arrival.connection, None, &mut Notes::default(), reason).await?);
+            return Err(refuse(app, journey, &arrival.connection, None, &mut Notes::default(), reason).await?);
         }
     };
     let party = party::of(app, &connection).await?;
@@ -149,52 +181,55 @@ pub async fn openid(
         Ok(verified) => VerifiedIdentity::from_oidc(connection.id, verified),
         Err(error) => {
             let reason = Reason::protocol(error.code(), error.fix_side(), error.to_string());
-            return Err(refuse(app, &journey, &connection, None, &mut Notes::default(), reason).await?);
+            return Err(refuse(app, journey, &connection, None, &mut Notes::default(), reason).await?);
         }
     };
-    match conclude(app, &arrival, &journey, &connection, &identity, None, Wants::of(&attempt)).await? {
+    match conclude(app, arrival, journey, &connection, &identity, None, Wants::of(attempt)).await? {
         Some(signed_in) => Ok(signed_in),
         None => {
             let reason = Reason::connection_changed();
-            Err(refuse(app, &journey, &connection, Some(&identity), &mut Notes::default(), reason).await?)
+            Err(refuse(app, journey, &connection, Some(&identity), &mut Notes::default(), reason).await?)
         }
     }
 }
 
 /// The connection as it is now, or why nobody may sign in by it.
-async fn current(app: &App, connection: &Arc<ConnectionFacts>) -> Result<Result<Arc<ConnectionFacts>, Reason>, Fault> {
-    let Some(door) = store::door(&app.db, connection.client_id, connection.id).await? else {
+async fn current(
+    app: &App,
+    connection: &Arc<ConnectionFacts>,
+    client: Option<ClientId>,
+) -> Result<Result<Arc<ConnectionFacts>, Reason>, Fault> {
+    let Some(door) = store::door(&app.db, connection.owner, connection.id, client).await? else {
         return Ok(Err(Reason::connection_closed()));
     };
-    if door.client_status != "active" {
-        return Ok(Err(Reason::client_disabled()));
-    }
-    if door.status != "active" {
-        return Ok(Err(Reason::connection_closed()));
+    if let Err(reason) = door.check(client) {
+        return Ok(Err(reason));
     }
     let found = app.connections.at_version(app, connection.id, door.version).await?;
     Ok(found.ok_or_else(Reason::connection_closed))
 }
 
-/// Records an answer that fits no attempt, or that is refused before anything of it is read.
-pub async fn unmatched(app: &App, arrival: &Return, reason: Reason) -> Result<SignedIn, Stop> {
+/// Records an answer that fits no attempt, or that is refused before anything of it is read. The caller knows whose page
+/// says so.
+pub async fn unmatched(app: &App, arrival: &Return, reason: Reason) -> Result<Stop, Fault> {
     let by_idp = reason.code == "login.saml.unsolicited";
     let journey = Journey::new(app, &arrival.connection, None, by_idp, arrival.reference.clone(), arrival.now);
-    Err(refuse(app, &journey, &arrival.connection, None, &mut Notes::default(), reason).await?)
+    refuse(app, &journey, &arrival.connection, None, &mut Notes::default(), reason).await
 }
 
 /// Finishes and begins the session. `None` when the connection changed meanwhile.
 pub(super) async fn conclude(
     app: &App,
     arrival: &Return,
-    journey: &Journey,
+    journey: &mut Journey,
     connection: &ConnectionFacts,
     identity: &VerifiedIdentity,
     unsolicited: Option<UsedAssertion>,
     wants: Wants<'_>,
 ) -> Result<Option<SignedIn>, Stop> {
-    let reference = arrival.reference.as_str();
-    let course = Course { connection, reference, now: arrival.now, unsolicited, carried: wants.carried };
+    journey.lead_to(connection.owner);
+    let (journey, client, reference) = (&*journey, connection.owner, arrival.reference.as_str());
+    let course = Course { connection, client, reference, now: arrival.now, unsolicited, carried: wants.carried };
     let record =
         |notes: &Notes, reason: Option<&Reason>| journey.record(app, connection, Some(identity), notes, reason);
     let mut notes = Notes::default();
@@ -208,7 +243,7 @@ pub(super) async fn conclude(
     };
     metrics::counter!("usher_sign_ins").increment(1);
     tracing::info!(
-        client.id = %connection.client_id, connection.id = %connection.id, learner.id = %finished.learner, "signed in"
+        client.id = %client, connection.id = %connection.id, learner.id = %finished.learner, "signed in"
     );
     match begin_session(app, arrival, connection, identity, finished, wants.return_to).await? {
         Some(signed_in) => Ok(Some(signed_in)),
@@ -234,14 +269,11 @@ async fn begin_session(
         epoch: session_epoch,
         began_at: arrival.now,
         ends_at: identity.idp_session_ends_at().map_or(longest, |end| end.min(longest)),
-        idp: Some(identity.session_at_idp(&app.sealer, &app.entropy, connection.client_id)?),
+        idp: Some(identity.session_at_idp(&app.sealer, &app.entropy, connection.owner)?),
     };
-    let beginning = Beginning {
-        client: client.id,
-        session: &session,
-        idle: client.session_idle,
-        replaces: arrival.replaces.as_ref(),
-    };
+    let replaces = arrival.cookie.token(app, client.id);
+    let beginning =
+        Beginning { client: client.id, session: &session, idle: client.session_idle, replaces: replaces.as_ref() };
     let Some(token) = sessions::begin(app, &beginning, arrival.now).await? else { return Ok(None) };
     let site = Site::on_base(app, &client);
     let return_to = if notices.is_empty() {
@@ -263,9 +295,9 @@ pub(super) async fn refuse(
 ) -> Result<Stop, Fault> {
     if let Some(learner) = notes.sessions_end.take() {
         let mut tx = app.begin().await?;
-        learners::store::bump_session_epoch(&mut tx, connection.client_id, learner, journey.now()).await?;
+        learners::store::bump_session_epoch(&mut tx, journey.client(), learner, journey.now()).await?;
         app.commit(tx).await?;
-        sessions::end_all_of_learner(app, connection.client_id, learner).await?;
+        sessions::end_all_of_learner(app, journey.client(), learner).await?;
     }
     journey.write_refusal(app, connection, identity, notes, &reason).await?;
     Ok(Stop::Refused(reason))
@@ -292,7 +324,7 @@ async fn mark(
 ) -> Result<bool, Fault> {
     let name = format!("{}:{}", connection.id, URL_SAFE_NO_PAD.encode(used.digest));
     let left = (used.expires_at - now).to_std().unwrap_or_default().max(Duration::from_secs(1));
-    Ok(app.cache.put_new(&Key::of_client(connection.client_id, "assertion", name), b"1", left).await?)
+    Ok(app.cache.put_new(&Key::of_client(connection.owner, "assertion", name), b"1", left).await?)
 }
 
 /// The connection as PostgreSQL has it now, or a refusal where it is gone.

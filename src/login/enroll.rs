@@ -29,7 +29,7 @@ pub(super) async fn provision(
     scene: &Scene,
     plan: &SignInPlan,
 ) -> Result<Option<(LearnerId, i32)>, Unfinished> {
-    let (client, now) = (course.connection.client_id, course.now);
+    let (client, now) = (course.client, course.now);
     let known = match &scene.standing {
         Standing::Returning(learner) => Some(learner),
         Standing::New { holder } => holder.as_ref().map(|holder| &holder.learner),
@@ -101,7 +101,7 @@ async fn claim(
 ) -> Result<(), Fault> {
     let Some(email_key) = profile.email_key.as_deref().filter(|_| profile.email_verified) else { return Ok(()) };
     let by = By { actor: Actor::Idp(course.connection.id), reference: Some(course.reference.to_owned()) };
-    let client = course.connection.client_id;
+    let client = course.client;
     access::claim(conn, &app.entropy, client, learner, email_key, &by, course.now).await?;
     Ok(())
 }
@@ -136,7 +136,7 @@ async fn tell(
     before: Option<&Learner>,
     after: Option<&Profile>,
 ) -> Result<(), Fault> {
-    let client = course.connection.client_id;
+    let client = course.client;
     facts["learner"] = json!(learner);
     facts["connection"] = json!(course.connection.id);
     let values = Values {

@@ -136,7 +136,7 @@ pub async fn evaluate(
     given: Option<CompiledMapping>,
     now: DateTime<Utc>,
 ) -> Result<Evaluation, EvaluateError> {
-    let door = store::door(&app.db, client, connection).await?.ok_or(EvaluateError::NotFound)?;
+    let door = store::door(&app.db, client, connection, None).await?.ok_or(EvaluateError::NotFound)?;
     let facts = app.connections.at_version(app, connection, door.version).await?.ok_or(EvaluateError::NotFound)?;
     let subject = person.subject.clone();
     let issuer = issuer(&facts);
@@ -216,7 +216,7 @@ async fn rehearse(
     plan: &SignInPlan,
     now: DateTime<Utc>,
 ) -> Result<Applied, Fault> {
-    let client = facts.client_id;
+    let client = facts.owner;
     let learner: LearnerId = match (standing, &plan.provision) {
         (Standing::Returning(learner), _) => learner.id,
         (Standing::New { holder: Some(holder) }, Some(_)) => holder.learner.id,

@@ -25,7 +25,7 @@ use crate::{
     connections::ConnectionFacts,
     fault::Fault,
     http::notice::Notice,
-    ids::LearnerId,
+    ids::{ClientId, LearnerId},
     learners::{self, Provision, Standing},
 };
 
@@ -42,6 +42,8 @@ pub struct UsedAssertion {
 /// How the sign-in came about.
 pub struct Course<'a> {
     pub connection: &'a ConnectionFacts,
+    /// The client that the person signs in to, chosen among those that the connection serves.
+    pub client: ClientId,
     pub reference: &'a str,
     pub now: DateTime<Utc>,
     pub unsolicited: Option<UsedAssertion>,
@@ -165,14 +167,17 @@ async fn write(
     notes: &mut Notes,
     record: &(dyn Fn(&Notes, Option<&Reason>) -> Record + Sync),
 ) -> Result<Written, Unfinished> {
-    let client = course.connection.client_id;
+    let client = course.client;
     let mut tx = app.db.begin().await?;
     if let Some(used) = &course.unsolicited
-        && !store::use_assertion(&mut tx, client, course.connection.id, &used.digest, used.expires_at).await?
+        && !store::use_assertion(&mut tx, course.connection.owner, course.connection.id, &used.digest, used.expires_at)
+            .await?
     {
         return Err(Reason::replayed().into());
     }
-    if !scene::lock(&mut tx, client, identity, &mut scene).await? {
+    if !scene::lock(&mut tx, client, identity, &mut scene).await?
+        || !store::hold_served(&mut tx, client, course.connection.id).await?
+    {
         return Ok(Written::Again);
     }
     let plan = scene.plan(course);
@@ -226,7 +231,7 @@ async fn sees_something(
     course: &Course<'_>,
     learner: LearnerId,
 ) -> Result<bool, Fault> {
-    let (grants, _) = store::access_of(conn, course.connection.client_id, learner).await?;
+    let (grants, _) = store::access_of(conn, course.client, learner).await?;
     Ok(!access::current_access(&grants, &scene.sublicenses, scene.license_ends_at, course.now).is_empty())
 }
 
@@ -252,7 +257,7 @@ async fn refuse(
     applied: &Applied,
     reason: &Reason,
 ) -> Result<(), Unfinished> {
-    let client = course.connection.client_id;
+    let client = course.client;
     let is_returning = matches!(scene.standing, Standing::Returning(_));
     if is_returning {
         notes.learner = Some(learner);
@@ -261,7 +266,8 @@ async fn refuse(
         tx = app.db.begin().await?;
         // The assertion was shown and answered: it is used up all the same.
         if let Some(used) = &course.unsolicited {
-            store::use_assertion(&mut tx, client, course.connection.id, &used.digest, used.expires_at).await?;
+            store::use_assertion(&mut tx, course.connection.owner, course.connection.id, &used.digest, used.expires_at)
+                .await?;
         }
     }
     for full in &applied.full {

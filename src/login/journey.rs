@@ -28,7 +28,10 @@ const EXPLANATION: usize = 2000;
 pub struct Journey {
     attempt: AttemptId,
     event: EventId,
+    /// Whose record it is: the connection's owner's, until the claims have chosen a client.
     client: ClientId,
+    /// Whose page shows how it ends.
+    shown: ClientId,
     connection: ConnectionId,
     by_idp: bool,
     started_at: DateTime<Utc>,
@@ -55,7 +58,8 @@ impl Journey {
         Self {
             attempt: attempt.map_or_else(|| app.entropy.id(now), |attempt| attempt.id),
             event: app.entropy.id(now),
-            client: connection.client_id,
+            client: connection.owner,
+            shown: attempt.and_then(|attempt| attempt.client).unwrap_or(connection.owner),
             connection: connection.id,
             by_idp,
             started_at: attempt.map_or(now, |attempt| attempt.started_at),
@@ -63,6 +67,21 @@ impl Journey {
             reference,
             trail: Trail::new(),
         }
+    }
+
+    /// From here on it is this client's.
+    pub const fn lead_to(&mut self, client: ClientId) {
+        self.client = client;
+        self.shown = client;
+    }
+
+    /// Whose page shows how it ends.
+    pub const fn shown(&self) -> ClientId {
+        self.shown
+    }
+
+    pub const fn client(&self) -> ClientId {
+        self.client
     }
 
     pub const fn now(&self) -> DateTime<Utc> {
@@ -104,6 +123,7 @@ impl Journey {
             mapping_outcome: notes.outcome.clone().map(without_nul),
             claims_expire_at: sealed.is_some().then(|| self.now + Duration::days(i64::from(days))),
             claims_sealed: sealed,
+            is_shared: connection.is_shared(),
         }
     }
 

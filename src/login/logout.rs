@@ -174,7 +174,7 @@ pub async fn take(app: &App, connection: &ConnectionFacts, handle: &str) -> Resu
     if !is_token(handle) {
         return Ok(None);
     }
-    let Some(body) = app.cache.take(&pending_place(connection.client_id, handle)).await? else { return Ok(None) };
+    let Some(body) = app.cache.take(&pending_place(connection.owner, handle)).await? else { return Ok(None) };
     let pending: Pending = serde_json::from_slice(&body)?;
     Ok((pending.connection == connection.id).then_some(pending))
 }
@@ -221,13 +221,13 @@ pub async fn refused(
 ) -> Result<(), Fault> {
     metrics::counter!("usher_logouts_refused", "code" => code.to_owned()).increment(1);
     tracing::info!(connection.id = %connection.id, code, reference = %reference, "logout refused");
-    let key = Key::of_client(connection.client_id, "logout-refused", connection.id);
+    let key = Key::of_client(connection.owner, "logout-refused", connection.id);
     if app.cache.allow(&key, app.settings.limits.refused_records_per_connection).await? != Allowance::Allowed {
         metrics::counter!("usher_refused_records_left_out").increment(1);
         return Ok(());
     }
     let event = NewEvent {
-        client: Some(connection.client_id),
+        client: Some(connection.owner),
         at: now,
         action: "logout.refused",
         actor: Actor::Anonymous,

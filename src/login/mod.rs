@@ -13,7 +13,8 @@
 //! | let in | [`complete`]: the session, then the redirect to the checked `http::return_to` |
 //!
 //! Invariants: nothing is taken without the browser's cookie; the connection's status is read from PostgreSQL with the
-//! identity at every return; commit, then session, then reply; every end leaves one attempt with each check and, when
+//! identity at every return; commit, then session, then reply; learners, records and audit are the chosen client's, and until the claims have chosen
+//! one the connection's owner's; every end leaves one attempt with each check and, when
 //! refused, one [`reason::Reason`].
 
 pub mod attempt;

@@ -36,6 +36,8 @@ pub struct Record {
     pub mapping_outcome: Option<Value>,
     pub claims_sealed: Option<Vec<u8>>,
     pub claims_expire_at: Option<DateTime<Utc>>,
+    /// The connection serves several clients, so that what its mapping did is for operators to read.
+    pub is_shared: bool,
 }
 
 /// Why it was refused.

@@ -70,7 +70,7 @@ pub(super) async fn read(
 ) -> Result<Option<Scene>, Unfinished> {
     let connection = course.connection;
     // Given back at once: whoever holds one while waiting for a second may wait for ever.
-    let found = store::standing(&mut *app.acquire().await?, connection.client_id, key(identity), course.now).await?;
+    let found = store::standing(&mut *app.acquire().await?, course.client, key(identity), course.now).await?;
     let found = found.ok_or_else(Reason::connection_closed)?;
     if found.connection_status != "active" {
         return Err(Reason::connection_closed().into());
@@ -81,20 +81,20 @@ pub(super) async fn read(
     if found.connection_version != connection.version {
         return Err(Unfinished::Stale { version: found.connection_version });
     }
-    let client = app.clients.at_version(&app.db, connection.client_id, found.client_version).await?;
+    let client = app.clients.at_version(&app.db, course.client, found.client_version).await?;
     let outcome = evaluate(connection, &client, identity, bringing.yields);
     let (mut grants, mut blocked) = (found.grants, found.blocked);
     let standing = match found.learner {
         Some(learner) => Standing::Returning(learner),
         None => {
             let mut conn = app.acquire().await?;
-            let holder = holder(&mut conn, key(identity), connection.client_id, &outcome).await?;
+            let holder = holder(&mut conn, key(identity), course.client, &outcome).await?;
             if let Some(holder) = &holder {
                 // Another first sign-in of this very person may have been committed between the two reads.
-                if learners::store::is_known(&mut conn, connection.client_id, key(identity)).await? {
+                if learners::store::is_known(&mut conn, course.client, key(identity)).await? {
                     return Ok(None);
                 }
-                (grants, blocked) = store::access_of(&mut conn, connection.client_id, holder.learner.id).await?;
+                (grants, blocked) = store::access_of(&mut conn, course.client, holder.learner.id).await?;
             }
             Standing::New { holder }
         }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::record::Record;
+use super::{reason::Reason, record::Record};
 use crate::{
     access::Grant,
     db::Db,
@@ -15,7 +15,7 @@ use crate::{
     learners::{Learner, LearnerStatus, Profile},
 };
 
-/// Where connection, client and learner stand, read at once.
+/// Where connection, chosen client and learner stand, read at once.
 pub struct Standing {
     pub connection_status: String,
     pub connection_version: i64,
@@ -30,7 +30,7 @@ pub struct Standing {
     pub is_invited: bool,
 }
 
-/// Reads the standing of an identity. `None` where the connection is gone.
+/// Reads the standing of an identity in a client. `None` where the connection is gone, or does not serve the client.
 pub async fn standing(
     conn: &mut PgConnection,
     client: ClientId,
@@ -40,22 +40,23 @@ pub async fn standing(
     let row = sqlx::query!(
         r#"select n.status as connection_status, n.version as connection_version,
                   c.status as client_status, c.version as client_version, c.license_ends_at,
-                  array(select d.domain from email_domains d where d.client_id = n.client_id and d.verified_at is not null) as "verified_domains!",
+                  array(select d.domain from email_domains d where d.client_id = m.client_id and d.verified_at is not null) as "verified_domains!",
                   l.id as "learner_id?", l.status as "learner_status?", l.session_epoch as "session_epoch?",
                   l.email, l.email_key, l.email_verified as "email_verified?", l.first_name as "first_name?", l.last_name as "last_name?",
                   l.locale, l.external_id, l.attributes as "attributes?",
                   (select jsonb_agg(jsonb_build_object(
                         'sublicense', 'sub_' || replace(g.sublicense_id::text, '-', ''), 'source', g.source, 'source_ref', g.source_ref,
                         'role', g.role, 'starts_at', g.starts_at, 'ends_at', g.ends_at, 'end_reason', g.end_reason))
-                   from access_grants g where g.client_id = n.client_id and g.learner_id = l.id) as grants,
-                  array(select b.sublicense_id from blocks b where b.client_id = n.client_id and b.learner_id = l.id) as "blocked!",
+                   from access_grants g where g.client_id = m.client_id and g.learner_id = l.id) as grants,
+                  array(select b.sublicense_id from blocks b where b.client_id = m.client_id and b.learner_id = l.id) as "blocked!",
                   exists (select from invites v where v.client_id = l.client_id and v.email_key = l.email_key and l.email_verified
                           and v.status in ('pending', 'sent', 'bounced') and v.expires_at > $5) as "is_invited!"
-           from connections n
-           join clients c on c.id = n.client_id
-           left join identities i on i.client_id = n.client_id and i.connection_id = n.id and i.issuer = $3 and i.subject = $4
+           from connection_clients m
+           join connections n on n.client_id = m.owner_id and n.id = m.connection_id
+           join clients c on c.id = m.client_id
+           left join identities i on i.client_id = m.client_id and i.connection_id = m.connection_id and i.issuer = $3 and i.subject = $4
            left join learners l on l.client_id = i.client_id and l.id = i.learner_id
-           where n.client_id = $1 and n.id = $2"#,
+           where m.client_id = $1 and m.connection_id = $2"#,
         client.uuid(),
         key.connection.uuid(),
         key.issuer,
@@ -101,17 +102,38 @@ pub async fn standing(
 pub struct Door {
     pub status: String,
     pub version: i64,
-    pub client_status: String,
+    /// Of the client that was asked about; `None` where the connection does not serve it.
+    pub client_status: Option<String>,
 }
 
-/// Whether a connection is open now.
-pub async fn door(db: &Db, client: ClientId, connection: ConnectionId) -> Result<Option<Door>, Fault> {
+impl Door {
+    /// Why nobody may sign in by it, to this client where one is asked about.
+    pub fn check(&self, client: Option<ClientId>) -> Result<(), Reason> {
+        match (client, self.client_status.as_deref()) {
+            (None, _) | (Some(_), Some("active")) if self.status == "active" => Ok(()),
+            (Some(_), Some(status)) if status != "active" => Err(Reason::client_disabled()),
+            _ => Err(Reason::connection_closed()),
+        }
+    }
+}
+
+/// Whether a connection is open now, and to one client where one is asked about.
+pub async fn door(
+    db: &Db,
+    owner: ClientId,
+    connection: ConnectionId,
+    client: Option<ClientId>,
+) -> Result<Option<Door>, Fault> {
     let door = sqlx::query_as!(
         Door,
-        r#"select n.status, n.version, c.status as client_status
-           from connections n join clients c on c.id = n.client_id where n.client_id = $1 and n.id = $2"#,
-        client.uuid(),
+        r#"select n.status, n.version, c.status as "client_status?"
+           from connections n
+           left join (connection_clients m join clients c on c.id = m.client_id)
+             on m.client_id = $3 and m.connection_id = n.id
+           where n.client_id = $1 and n.id = $2"#,
+        owner.uuid(),
         connection.uuid(),
+        client.map(ClientId::uuid),
     )
     .fetch_optional(db)
     .await?;
@@ -139,7 +161,19 @@ pub async fn access_of(
     Ok((grants, row.blocked.into_iter().map(SublicenseId::from).collect()))
 }
 
-/// Remembers an unsolicited assertion; false when it was used before.
+/// Whether the connection still serves the client; if so, it does until the transaction ends.
+pub async fn hold_served(conn: &mut PgConnection, client: ClientId, connection: ConnectionId) -> Result<bool, Fault> {
+    let held = sqlx::query_scalar!(
+        "select connection_id from connection_clients where client_id = $1 and connection_id = $2 for key share",
+        client.uuid(),
+        connection.uuid(),
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(held.is_some())
+}
+
+/// Remembers an unsolicited assertion of the owner's connection; false when it was used before.
 pub async fn use_assertion(
     conn: &mut PgConnection,
     client: ClientId,
@@ -177,9 +211,10 @@ fn column<'r, T>(records: &'r [Record], pick: impl Fn(&'r Record) -> T) -> Vec<T
 pub(super) async fn insert_attempts(conn: &mut PgConnection, records: &[Record]) -> Result<(), Fault> {
     sqlx::query!(
         r#"insert into attempts (client_id, id, connection_id, initiated_by, started_at, finished_at, outcome, code, fix_side, explanation,
-                                 reference, learner_id, checks, mapping_version, mapping_outcome, claims_sealed, claims_expire_at)
+                                 reference, learner_id, checks, mapping_version, mapping_outcome, claims_sealed, claims_expire_at, is_shared)
            select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::text[], $8::text[],
-                                $9::text[], $10::text[], $11::text[], $12::uuid[], $13::jsonb[], $14::int[], $15::jsonb[], $16::bytea[], $17::timestamptz[])"#,
+                                $9::text[], $10::text[], $11::text[], $12::uuid[], $13::jsonb[], $14::int[], $15::jsonb[], $16::bytea[], $17::timestamptz[],
+                                $18::bool[])"#,
         &column(records, |r| r.client.uuid()),
         &column(records, |r| r.attempt.uuid()),
         &column(records, |r| r.connection.uuid()),
@@ -197,6 +232,7 @@ pub(super) async fn insert_attempts(conn: &mut PgConnection, records: &[Record])
         &column(records, |r| r.mapping_outcome.clone()) as &[Option<Value>],
         &column(records, |r| r.claims_sealed.clone()) as &[Option<Vec<u8>>],
         &column(records, |r| r.claims_expire_at) as &[Option<DateTime<Utc>>],
+        &column(records, |r| r.is_shared),
     )
     .execute(conn)
     .await?;

@@ -12,9 +12,14 @@ use super::{Session, SessionToken, keep, store};
 use crate::{app::App, clients::ClientFacts, fault::Fault, http::cookies, ids::ClientId};
 
 /// The headers that may carry a session; which client's is known only once the path is read.
+#[derive(Debug, Clone)]
 pub struct SessionCookie(HeaderMap);
 
 impl SessionCookie {
+    pub fn of(headers: &HeaderMap) -> Self {
+        Self(headers.clone())
+    }
+
     /// The token that the browser sent for this client.
     pub fn token(&self, app: &App, client: ClientId) -> Option<SessionToken> {
         SessionToken::read(cookies::read(app, &self.0, &cookies::session_name(client))?)

@@ -15,13 +15,14 @@ use crate::{
     clients::Site,
     connections::ConnectionFacts,
     http::{ClientAddress, Problem, Reference, cookies, limits},
-    ids::ConnectionId,
+    ids::{ClientId, ConnectionId},
     login::{
         attempt::{self, Attempt, BrowserKey},
-        complete::{self, Return, SignedIn},
+        begin,
+        complete::{self, Return, SignedIn, Stopped},
         reason::{Reason, Stop},
     },
-    sessions::SessionToken,
+    sessions::SessionCookie,
 };
 
 /// What every handler here asks of the request.
@@ -52,9 +53,21 @@ pub(super) async fn find(app: &App, id: &str) -> Result<Arc<ConnectionFacts>, Pr
     app.connections.find(app, id).await?.ok_or_else(Problem::not_found)
 }
 
-/// The pages of a connection's client on the base origin, where protocol messages arrive.
-pub(super) async fn site_of(app: &App, connection: &ConnectionFacts) -> Result<Site, Problem> {
-    let client = app.clients.at_version(&app.db, connection.client_id, 0).await?;
+/// The connection of a path, where it signs people in to this client; another client's connection is no connection here
+/// (design, invariant 1).
+pub(super) async fn find_for(app: &App, client: ClientId, id: &str) -> Result<Arc<ConnectionFacts>, Problem> {
+    let connection = find(app, id).await?;
+    if connection.serves(client) {
+        return Ok(connection);
+    }
+    // What this replica remembers may be older than the list.
+    let fresh = begin::serves(app, &connection, client).await?;
+    fresh.ok_or_else(Problem::not_found)
+}
+
+/// The pages of a client on the base origin, where protocol messages arrive.
+pub(super) async fn site_of(app: &App, client: ClientId) -> Result<Site, Problem> {
+    let client = app.clients.at_version(&app.db, client, 0).await?;
     Ok(Site::on_base(app, &client))
 }
 
@@ -67,11 +80,10 @@ pub(super) fn stopped(site: &Site, stop: Stop, reference: &Reference) -> Answer 
 }
 
 /// A sign-in that is refused before anything of it is taken: recorded, so that the reference on the page is found again.
-/// Call it after the rate limit.
-pub(super) async fn unmatched(app: &App, connection: Arc<ConnectionFacts>, asked: &Asked, reason: Reason) -> Answer {
-    let arrival = arrive(app, connection, asked);
-    let done = complete::unmatched(app, &arrival, reason).await;
-    landed(app, &arrival.connection, &asked.reference, done).await
+/// Shown as the page of `client`. Call it after the rate limit.
+pub(super) async fn unmatched(app: &App, arrival: &Return, client: ClientId, reason: Reason) -> Answer {
+    let stop = complete::unmatched(app, arrival, reason).await?;
+    stopped(&site_of(app, client).await?, stop, &arrival.reference)
 }
 
 /// Takes the attempt, in the same round trip in which the rates are counted. One that was taken while a rate was used up
@@ -83,29 +95,28 @@ pub(super) async fn admitted(
     browser: Option<&BrowserKey>,
     handle: &str,
 ) -> Result<Option<Attempt>, Problem> {
-    let client = connection.client_id;
+    let owner = connection.owner;
     let taken = async {
         match browser {
-            Some(browser) => attempt::take(app, client, connection.id, browser, handle).await,
+            Some(browser) => attempt::take(app, owner, connection.id, browser, handle).await,
             None => Ok(None),
         }
     };
     let (admission, taken) = tokio::join!(limits::of_address(app, asked.address), taken);
     let attempt = taken?;
     if let (Err(_), Some(browser), Some(attempt)) = (&admission, browser, &attempt) {
-        attempt::remember(app, client, browser, handle, attempt).await?;
+        attempt::remember(app, owner, browser, handle, attempt).await?;
     }
     admission?;
     if attempt.is_none() {
-        limits::of_client(app, client).await?;
+        limits::of_client(app, owner).await?;
     }
     Ok(attempt)
 }
 
 pub(super) fn arrive(app: &App, connection: Arc<ConnectionFacts>, asked: &Asked) -> Return {
-    let session = cookies::read(app, &asked.headers, &cookies::session_name(connection.client_id));
     Return {
-        replaces: session.and_then(SessionToken::read),
+        cookie: SessionCookie::of(&asked.headers),
         reference: asked.reference.clone(),
         now: app.clock.now(),
         connection,
@@ -113,15 +124,10 @@ pub(super) fn arrive(app: &App, connection: Arc<ConnectionFacts>, asked: &Asked)
 }
 
 /// The end of a sign-in: in, or the client's page that says why not.
-pub(super) async fn landed(
-    app: &App,
-    connection: &ConnectionFacts,
-    reference: &Reference,
-    done: Result<SignedIn, Stop>,
-) -> Answer {
+pub(super) async fn landed(app: &App, reference: &Reference, done: Result<SignedIn, Stopped>) -> Answer {
     let signed_in = match done {
         Ok(signed_in) => signed_in,
-        Err(stop) => return stopped(&site_of(app, connection).await?, stop, reference),
+        Err(Stopped { client, stop }) => return stopped(&site_of(app, client).await?, stop, reference),
     };
     let name = cookies::session_name(signed_in.site.id);
     let age = chrono::Duration::from_std(signed_in.site.session_absolute).ok();

@@ -7,7 +7,7 @@ use axum::{
 };
 
 use super::{
-    arrival::{Answer, Asked, admitted, arrive, find, landed},
+    arrival::{Answer, Asked, admitted, arrive, find, landed, unmatched},
     saml::REPOSTED,
 };
 use crate::{
@@ -53,7 +53,7 @@ async fn oidc_form(
         if connection.oidc.is_none() {
             return Err(Problem::not_found());
         }
-        limits::sign_in(&app, asked.address, connection.client_id).await?;
+        limits::sign_in(&app, asked.address, connection.owner).await?;
         let known = |wanted: &'static str| {
             let found = answer.iter().find(|(name, _)| name == wanted);
             found.filter(|(_, value)| value.len() <= ANSWER_BYTES).map(|(_, value)| Field { name: wanted, value })
@@ -74,10 +74,10 @@ async fn oidc_callback(app: &App, id: &str, asked: &Asked, answer: Vec<(String, 
     let browser = BrowserKey::read(app, &asked.headers);
     let attempt = admitted(app, asked, &connection, browser.as_ref(), state).await?;
     let arrival = arrive(app, connection, asked);
-    let done = match attempt {
-        Some(attempt) => complete::openid(app, arrival.clone(), attempt, answer).await,
-        None if browser.is_none() => complete::unmatched(app, &arrival, Reason::no_cookie()).await,
-        None => complete::unmatched(app, &arrival, Reason::attempt_unknown()).await,
+    let Some(attempt) = attempt else {
+        let reason = if browser.is_none() { Reason::no_cookie() } else { Reason::attempt_unknown() };
+        return unmatched(app, &arrival, arrival.connection.owner, reason).await;
     };
-    landed(app, &arrival.connection, &asked.reference, done).await
+    let done = complete::openid(app, &arrival, attempt, answer).await;
+    landed(app, &asked.reference, done).await
 }

@@ -11,7 +11,7 @@ use axum::{
 use serde::Deserialize;
 
 use super::{
-    arrival::{Answer, Asked, admitted, arrive, find, landed, site_of, stopped, unmatched},
+    arrival::{Answer, Asked, admitted, arrive, find, find_for, landed, site_of, stopped, unmatched},
     refusal,
     start::{Leaving, depart},
 };
@@ -59,37 +59,44 @@ async fn saml_acs(State(app): State<App>, Path(id): Path<String>, asked: Asked, 
     let browser = BrowserKey::read(&app, &asked.headers);
     let relay_state = form.relay_state.unwrap_or_default();
     let Some(value) = form.response else {
-        limits::sign_in(&app, asked.address, connection.client_id).await?;
-        return unmatched(&app, connection, &asked, Reason::malformed("The form holds no SAMLResponse.")).await;
+        limits::sign_in(&app, asked.address, connection.owner).await?;
+        let arrival = arrive(&app, connection, &asked);
+        return unmatched(
+            &app,
+            &arrival,
+            arrival.connection.owner,
+            Reason::malformed("The form holds no SAMLResponse."),
+        )
+        .await;
     };
     // A post from the IdP's site comes without our SameSite=Lax cookie; the same post from our own page brings it.
     // Nothing is taken before.
     if browser.is_none()
         && !(form.reposted.is_some() && csrf::is_same_origin(app.settings.server.origin(), &asked.headers))
     {
-        limits::sign_in(&app, asked.address, connection.client_id).await?;
+        limits::sign_in(&app, asked.address, connection.owner).await?;
         let fields = [("SAMLResponse", value.as_str()), ("RelayState", &relay_state), (REPOSTED, "1")];
         return Ok(page::repost(&app, &format!("/saml/{id}/acs"), &fields.map(|(name, value)| Field { name, value })));
     }
     let response = match saml::decode_form_value(&value) {
         Ok(response) => response,
         Err(error) => {
-            limits::sign_in(&app, asked.address, connection.client_id).await?;
+            limits::sign_in(&app, asked.address, connection.owner).await?;
             let reason = Reason::protocol(error.code(), error.fix_side(), error.to_string());
-            return unmatched(&app, connection, &asked, reason).await;
+            let arrival = arrive(&app, connection, &asked);
+            return unmatched(&app, &arrival, arrival.connection.owner, reason).await;
         }
     };
     let attempt = admitted(&app, &asked, &connection, browser.as_ref(), &relay_state).await?;
     let arrival = arrive(&app, connection, &asked);
     match attempt {
         Some(attempt) => {
-            let done = complete::saml(&app, arrival.clone(), SamlCourse::Asked(attempt), response).await;
-            landed(&app, &arrival.connection, &asked.reference, done).await
+            let done = complete::saml(&app, &arrival, SamlCourse::Asked(attempt), response).await;
+            landed(&app, &asked.reference, done).await
         }
         None if saml::answers_a_request(&response) => {
             let reason = if browser.is_none() { Reason::no_cookie() } else { Reason::attempt_unknown() };
-            let done = complete::unmatched(&app, &arrival, reason).await;
-            landed(&app, &arrival.connection, &asked.reference, done).await
+            unmatched(&app, &arrival, arrival.connection.owner, reason).await
         }
         None => unsolicited(&app, arrival, &asked, &relay_state, response, browser).await,
     }
@@ -104,13 +111,10 @@ async fn unsolicited(
     response: Vec<u8>,
     browser: Option<BrowserKey>,
 ) -> Answer {
-    let site = site_of(app, &arrival.connection).await?;
+    let site = site_of(app, arrival.connection.owner).await?;
     let deep_link = site.return_to(Some(relay_state)).map(|address| site.within(&address));
     match arrival.connection.idp_initiated {
-        IdpInitiated::Off => {
-            let done = complete::unmatched(app, &arrival, Reason::unsolicited()).await;
-            landed(app, &arrival.connection, &asked.reference, done).await
-        }
+        IdpInitiated::Off => unmatched(app, &arrival, site.id, Reason::unsolicited()).await,
         IdpInitiated::Restart => {
             let leaving = Leaving { return_to: deep_link, ..Leaving::default() };
             depart(app, &site, arrival.connection, asked, leaving).await
@@ -131,11 +135,12 @@ async fn unsolicited(
             let handle = app.entropy.token();
             let pending = Pending {
                 connection: arrival.connection.id,
+                client: site.id,
                 received_at: arrival.now,
                 response: response.to_vec(),
                 return_to: deep_link,
             };
-            attempt::hold(app, site.id, &browser, &handle, &pending).await?;
+            attempt::hold(app, arrival.connection.owner, &browser, &handle, &pending).await?;
             let mut page = refusal::confirm(&site, &arrival.connection, &identity, &handle);
             if let Some(cookie) = cookie {
                 page.headers_mut().append(header::SET_COOKIE, cookie);
@@ -158,31 +163,23 @@ async fn proceed(
     asked: Asked,
     Form(form): Form<ContinueForm>,
 ) -> Answer {
-    let connection = find(&app, &id).await?;
-    if connection.client_id != site.id || !csrf::is_same_origin(site.origin(), &asked.headers) {
+    let connection = find_for(&app, site.id, &id).await?;
+    if !csrf::is_same_origin(site.origin(), &asked.headers) {
         return Err(Problem::not_found());
     }
     limits::sign_in(&app, asked.address, site.id).await?;
     let pending = match BrowserKey::read(&app, &asked.headers) {
-        Some(browser) => attempt::release(&app, site.id, &browser, &form.handle).await?,
+        Some(browser) => attempt::release(&app, connection.owner, &browser, &form.handle).await?,
         None => None,
     };
     let arrival = arrive(&app, connection, &asked);
-    let done = match pending.filter(|pending| pending.connection == arrival.connection.id) {
-        None => complete::unmatched(&app, &arrival, Reason::attempt_unknown()).await,
-        Some(pending) if arrival.connection.idp_initiated != IdpInitiated::Accept => {
-            drop(pending);
-            complete::unmatched(&app, &arrival, Reason::unsolicited()).await
-        }
-        Some(pending) => {
-            complete::saml(
-                &app,
-                arrival.clone(),
-                SamlCourse::Unasked { return_to: pending.return_to, received_at: pending.received_at },
-                pending.response,
-            )
-            .await
-        }
+    let Some(pending) = pending.filter(|one| one.connection == arrival.connection.id && one.client == site.id) else {
+        return unmatched(&app, &arrival, site.id, Reason::attempt_unknown()).await;
     };
-    landed(&app, &arrival.connection, &asked.reference, done).await
+    if arrival.connection.idp_initiated != IdpInitiated::Accept {
+        return unmatched(&app, &arrival, site.id, Reason::unsolicited()).await;
+    }
+    let course = SamlCourse::Unasked { return_to: pending.return_to, received_at: pending.received_at };
+    let done = complete::saml(&app, &arrival, course, pending.response).await;
+    landed(&app, &asked.reference, done).await
 }

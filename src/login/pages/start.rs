@@ -11,7 +11,7 @@ use axum::{
 };
 use serde::Deserialize;
 
-use super::arrival::{Answer, Asked, find, unmatched};
+use super::arrival::{Answer, Asked, arrive, find_for, unmatched};
 use crate::{
     app::App,
     clients::{ClientFacts, Site},
@@ -56,11 +56,7 @@ async fn start(
     Query(query): Query<StartQuery>,
     asked: Asked,
 ) -> Answer {
-    let connection = find(&app, &id).await?;
-    // Another client's connection is no connection here (design, invariant 1).
-    if connection.client_id != site.id {
-        return Err(Problem::not_found());
-    }
+    let connection = find_for(&app, site.id, &id).await?;
     limits::sign_in(&app, asked.address, site.id).await?;
     let return_to = site.return_to(query.return_to.as_deref()).map(|address| site.within(&address));
     let hint = query.login_hint.filter(|hint| hint.len() <= 254 && !hint.chars().any(char::is_control));
@@ -84,10 +80,7 @@ async fn start_carrying(
     asked: Asked,
     Form(form): Form<StartForm>,
 ) -> Answer {
-    let connection = find(&app, &id).await?;
-    if connection.client_id != site.id {
-        return Err(Problem::not_found());
-    }
+    let connection = find_for(&app, site.id, &id).await?;
     if !csrf::is_same_origin(site.origin(), &asked.headers) {
         return Err(Problem::new(StatusCode::FORBIDDEN, "form.foreign", "Send this form from our own page."));
     }
@@ -170,11 +163,13 @@ pub(super) async fn depart(
 ) -> Answer {
     let (browser, cookie) = BrowserKey::of(app, &asked.headers);
     let Leaving { return_to, login_hint, carried } = leaving;
-    let wish = Wish { return_to, carried, login_hint, now: app.clock.now() };
+    let wish = Wish { client: Some(site.id), return_to, carried, login_hint, now: app.clock.now() };
     let departure = match begin::begin(app, connection.clone(), &browser, wish).await {
         Ok(departure) => departure,
         Err(Stop::Fault(fault)) => return Err(fault.into()),
-        Err(Stop::Refused(reason)) => return unmatched(app, connection, asked, reason).await,
+        Err(Stop::Refused(reason)) => {
+            return unmatched(app, &arrive(app, connection, asked), site.id, reason).await;
+        }
     };
     let mut response = departing(app, site, departure);
     if let Some(cookie) = cookie {
