@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{crypto, login::trail::Trail};
 
-const MAX_SUBJECT: usize = 255;
+pub(super) const MAX_SUBJECT: usize = 255;
 /// The end of the year 9999: later is nonsense.
 const LATEST: i64 = 253_402_300_799;
 
@@ -36,9 +36,9 @@ pub(super) struct Checked {
 /// Makes every check, and stops at the first that fails.
 pub(super) fn check(signed: &Signed, expected: &Expected<'_>, trail: &mut Trail) -> Result<Checked, OidcError> {
     let claims = &signed.payload;
-    trail.outcome("oidc.issuer", expected.issuer(claims))?;
-    trail.outcome("oidc.audience", expected.audience(claims))?;
-    trail.outcome("oidc.authorized_party", expected.authorized_party(claims))?;
+    trail.outcome("oidc.issuer", issuer(claims, &expected.party.issuer))?;
+    trail.outcome("oidc.audience", audience(claims, &expected.party.client_id))?;
+    trail.outcome("oidc.authorized_party", authorized_party(claims, &expected.party.client_id))?;
     trail.outcome("oidc.nonce", expected.nonce(claims))?;
     let issued_at = trail.outcome("oidc.times", expected.times(claims))?;
     let auth_time = trail.outcome("oidc.auth_time", expected.auth_time(claims))?;
@@ -49,38 +49,38 @@ pub(super) fn check(signed: &Signed, expected: &Expected<'_>, trail: &mut Trail)
     Ok(Checked { subject, issued_at, auth_time, sid: sid.map(str::to_owned), acr })
 }
 
+// Core 3.1.3.7, 2: exactly, with the slash at the end or without.
+pub(super) fn issuer(claims: &Map<String, Value>, expected: &str) -> Result<(), OidcError> {
+    let found = claims.get("iss").and_then(Value::as_str).unwrap_or_default();
+    if found == expected {
+        return Ok(());
+    }
+    Err(OidcError::Issuer { expected: expected.to_owned(), found: word(found) })
+}
+
+// Core 3.1.3.7, 3.
+pub(super) fn audience(claims: &Map<String, Value>, client_id: &str) -> Result<(), OidcError> {
+    let ours = |audience: &Value| audience.as_str() == Some(client_id);
+    let passes = match claims.get("aud") {
+        Some(Value::Array(audiences)) => audiences.iter().all(Value::is_string) && audiences.iter().any(ours),
+        Some(audience) => ours(audience),
+        None => false,
+    };
+    if passes { Ok(()) } else { Err(OidcError::Audience { expected: client_id.to_owned() }) }
+}
+
+// Core 3.1.3.7, 4 and 5: with several audiences `azp` must be there, and when it is there it must be us. A token that
+// was issued to another party is another party's, even if it names us as well.
+pub(super) fn authorized_party(claims: &Map<String, Value>, client_id: &str) -> Result<(), OidcError> {
+    let several = claims.get("aud").and_then(Value::as_array).is_some_and(|audiences| audiences.len() > 1);
+    let passes = match claims.get("azp") {
+        Some(party) => party.as_str() == Some(client_id),
+        None => !several,
+    };
+    if passes { Ok(()) } else { Err(OidcError::AuthorizedParty { expected: client_id.to_owned() }) }
+}
+
 impl Expected<'_> {
-    // Core 3.1.3.7, 2: exactly, with the slash at the end or without.
-    fn issuer(&self, claims: &Map<String, Value>) -> Result<(), OidcError> {
-        let found = claims.get("iss").and_then(Value::as_str).unwrap_or_default();
-        if found == self.party.issuer {
-            return Ok(());
-        }
-        Err(OidcError::Issuer { expected: self.party.issuer.clone(), found: word(found) })
-    }
-
-    // Core 3.1.3.7, 3.
-    fn audience(&self, claims: &Map<String, Value>) -> Result<(), OidcError> {
-        let ours = |audience: &Value| audience.as_str() == Some(&self.party.client_id);
-        let passes = match claims.get("aud") {
-            Some(Value::Array(audiences)) => audiences.iter().all(Value::is_string) && audiences.iter().any(ours),
-            Some(audience) => ours(audience),
-            None => false,
-        };
-        if passes { Ok(()) } else { Err(OidcError::Audience { expected: self.party.client_id.clone() }) }
-    }
-
-    // Core 3.1.3.7, 4 and 5: with several audiences `azp` must be there, and when it is there it must be us. A token that
-    // was issued to another party is another party's, even if it names us as well.
-    fn authorized_party(&self, claims: &Map<String, Value>) -> Result<(), OidcError> {
-        let several = claims.get("aud").and_then(Value::as_array).is_some_and(|audiences| audiences.len() > 1);
-        let passes = match claims.get("azp") {
-            Some(party) => party.as_str() == Some(&self.party.client_id),
-            None => !several,
-        };
-        if passes { Ok(()) } else { Err(OidcError::AuthorizedParty { expected: self.party.client_id.clone() }) }
-    }
-
     // Core 3.1.3.7, 11.
     fn nonce(&self, claims: &Map<String, Value>) -> Result<(), OidcError> {
         let found = claims.get("nonce").and_then(Value::as_str).unwrap_or_default();
@@ -153,7 +153,7 @@ impl Expected<'_> {
 }
 
 // Core section 2: at most 255 ASCII characters, compared with regard to case.
-fn subject(claims: &Map<String, Value>) -> Result<String, OidcError> {
+pub(super) fn subject(claims: &Map<String, Value>) -> Result<String, OidcError> {
     match claims.get("sub") {
         None => Err(OidcError::Subject("is missing")),
         Some(Value::String(subject)) if subject.trim().is_empty() => Err(OidcError::Subject("is empty")),
@@ -169,13 +169,13 @@ fn subject(claims: &Map<String, Value>) -> Result<String, OidcError> {
 }
 
 /// A NumericDate (RFC 7519, section 2) in whole seconds. Texts, fractions, null and nonsense are refused, not repaired.
-fn time(claims: &Map<String, Value>, name: &'static str) -> Result<Option<DateTime<Utc>>, OidcError> {
+pub(super) fn time(claims: &Map<String, Value>, name: &'static str) -> Result<Option<DateTime<Utc>>, OidcError> {
     let Some(value) = claims.get(name) else { return Ok(None) };
     let seconds = value.as_i64().filter(|seconds| (0..=LATEST).contains(seconds));
     let time = seconds.and_then(|seconds| DateTime::from_timestamp(seconds, 0));
     time.map(Some).ok_or(OidcError::Time(name))
 }
 
-fn shown(at: DateTime<Utc>) -> String {
+pub(super) fn shown(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }

@@ -10,11 +10,11 @@ use super::{
     checks::{self, Expected},
     error::OidcError,
     exchange,
-    jws::{Jws, Signed},
+    jws::{Jws, Kind, Signed},
     model::{Handshake, RelyingParty, VerifiedOidc},
     userinfo,
 };
-use crate::{app::App, claims::Claims, connections::jwks::KeySet, login::trail::Trail};
+use crate::{app::App, claims::Claims, connections::jwks::KeySet, ids::ConnectionId, login::trail::Trail};
 
 /// Claims that speak of the token and not of the person.
 const OF_THE_TOKEN: [&str; 9] = ["nonce", "at_hash", "c_hash", "s_hash", "exp", "iat", "nbf", "jti", "azp"];
@@ -64,19 +64,20 @@ async fn signed(
     now: DateTime<Utc>,
     trail: &mut Trail,
 ) -> Result<Signed, OidcError> {
-    let jws = trail.outcome("oidc.id_token", Jws::read(token, &party.id_token_algs))?;
-    let keys = trail.outcome("oidc.keys", keys_for(app, party, &jws, now).await)?;
+    let jws = trail.outcome("oidc.id_token", Jws::read(token, Kind::IdToken, &party.id_token_algs))?;
+    let keys =
+        trail.outcome("oidc.keys", keys_for(app, party.connection, &party.provider.jwks_uri, &jws, now).await)?;
     trail.outcome("oidc.signature", jws.verified(&keys))
 }
 
 /// The keys in hand, or newer ones when the token's is not among those: a provider may change its key at any time.
-async fn keys_for(
+pub(super) async fn keys_for(
     app: &App,
-    party: &RelyingParty,
+    connection: ConnectionId,
+    jwks_uri: &str,
     jws: &Jws<'_>,
     now: DateTime<Utc>,
 ) -> Result<Arc<KeySet>, OidcError> {
-    let (jwks_uri, connection) = (&party.provider.jwks_uri, party.connection);
     let keys = app.key_sets.load(&app.outbound, connection, jwks_uri, now).await.map_err(OidcError::Keys)?;
     if jws.is_known_to(&keys) {
         return Ok(keys);

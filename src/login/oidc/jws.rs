@@ -16,6 +16,23 @@ use super::{
 };
 use crate::connections::{IdTokenAlg, jwks::KeySet};
 
+/// What a token must be for: one of another kind is not it (RFC 8725, 3.11).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    IdToken,
+    /// OpenID Connect Back-Channel Logout 1.0, 2.4.
+    LogoutToken,
+}
+
+impl Kind {
+    /// Whether a token of this `typ` may be one. Many providers type none of theirs.
+    fn allows(self, typ: &str) -> bool {
+        let typ = typ.to_ascii_lowercase();
+        let typ = typ.strip_prefix("application/").unwrap_or(&typ);
+        matches!(typ, "jwt" | "jose") || (self == Self::LogoutToken && typ == "logout+jwt")
+    }
+}
+
 /// A token whose header was read and whose payload was not.
 pub(super) struct Jws<'a> {
     signing_input: &'a str,
@@ -34,7 +51,7 @@ pub(super) struct Signed {
 
 impl<'a> Jws<'a> {
     /// Takes a token apart and judges its header.
-    pub fn read(token: &'a str, allowed: &[IdTokenAlg]) -> Result<Self, OidcError> {
+    pub fn read(token: &'a str, kind: Kind, allowed: &[IdTokenAlg]) -> Result<Self, OidcError> {
         let parts: Vec<&str> = token.split('.').collect();
         let (header, payload, signature) = match parts.as_slice() {
             [header, payload, signature] => (*header, *payload, *signature),
@@ -42,7 +59,7 @@ impl<'a> Jws<'a> {
             _ => return Err(OidcError::Malformed("it does not have three parts")),
         };
         let header = Object::read(&decoded(header)?).ok_or(OidcError::Malformed("its header is not a JSON object"))?;
-        let (alg, kid) = judged(&header, allowed)?;
+        let (alg, kid) = judged(&header, kind, allowed)?;
         let signature = decoded(signature)?;
         let signing_input = token.rsplit_once('.').map_or(token, |(input, _)| input);
         Ok(Self { signing_input, payload, signature, alg, kid })
@@ -93,7 +110,11 @@ fn decoded(part: &str) -> Result<Vec<u8>, OidcError> {
 }
 
 // Members such as `jku`, `jwk`, `x5u` and `x5c` are not even looked at: keys come from `jwks_uri` alone (RFC 8725, 3.10).
-fn judged(header: &Map<String, Value>, allowed: &[IdTokenAlg]) -> Result<(IdTokenAlg, Option<String>), OidcError> {
+fn judged(
+    header: &Map<String, Value>,
+    wanted: Kind,
+    allowed: &[IdTokenAlg],
+) -> Result<(IdTokenAlg, Option<String>), OidcError> {
     let found = header.get("alg").and_then(Value::as_str).unwrap_or_default();
     let Some(alg) = allowed.iter().copied().find(|alg| alg.as_str() == found) else {
         let allowed = allowed.iter().map(|alg| alg.as_str()).collect::<Vec<_>>().join(", ");
@@ -106,9 +127,8 @@ fn judged(header: &Map<String, Value>, allowed: &[IdTokenAlg]) -> Result<(IdToke
     if header.contains_key("cty") {
         return Err(OidcError::Header("says that another token is inside (`cty`)"));
     }
-    // RFC 8725, 3.11: a token made for another purpose, such as at+jwt or logout+jwt, is not an ID token.
-    let is_jwt = |kind: &str| matches!(kind.to_ascii_lowercase().as_str(), "jwt" | "application/jwt" | "jose");
-    if header.get("typ").is_some_and(|kind| !kind.as_str().is_some_and(is_jwt)) {
+    // RFC 8725, 3.11: a token made for another purpose, such as at+jwt, is not it.
+    if header.get("typ").is_some_and(|kind| !kind.as_str().is_some_and(|kind| wanted.allows(kind))) {
         return Err(OidcError::Header("says that it is another kind of token (`typ`)"));
     }
     match header.get("kid") {
@@ -150,7 +170,7 @@ mod tests {
     }
 
     fn verified(token: &str, keys: &KeySet) -> Result<Signed, OidcError> {
-        Jws::read(token, &[IdTokenAlg::Es256, IdTokenAlg::EdDsa])?.verified(keys)
+        Jws::read(token, Kind::IdToken, &[IdTokenAlg::Es256, IdTokenAlg::EdDsa])?.verified(keys)
     }
 
     #[test]

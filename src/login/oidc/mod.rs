@@ -10,6 +10,7 @@
 //! | more claims from userinfo | `userinfo` |
 //! | all of it in order | `complete` |
 //! | the request that ends the provider's session | `logout` |
+//! | the provider's word that a session has ended, and what it must say | `back_channel`, `logout_token` |
 //!
 //! # Invariants
 //!
@@ -24,6 +25,7 @@
 //! every standard claim, and so refuses people of providers that send `"email_verified": "true"` or `"name": null`; and
 //! it knows neither clock skew, nor `azp`, nor `nbf`.
 
+mod back_channel;
 mod callback;
 mod checks;
 mod client_auth;
@@ -33,14 +35,17 @@ mod exchange;
 mod json;
 mod jws;
 mod logout;
+mod logout_token;
 mod model;
 mod request;
 mod userinfo;
 
+pub use back_channel::{NotEnded, end_by_token};
 pub use callback::Callback;
 pub use client_auth::{ClientAuth, ClientKey};
 pub use complete::complete;
 pub use error::OidcError;
 pub use logout::LogoutRequest;
+pub use logout_token::LogoutTokenError;
 pub use model::{Handshake, RelyingParty, ResponseMode, VerifiedOidc};
 pub use request::authorization_url;

@@ -8,6 +8,7 @@
 //! | `GET /{client}/login/{connection}` | `start.rs` |
 //! | `POST /saml/{connection}/acs`, `POST /{client}/login/{connection}/continue` | `saml.rs` |
 //! | `GET,POST /oidc/{connection}/callback` | `oidc.rs` |
+//! | `POST /oidc/{connection}/backchannel-logout` | `back_channel.rs` |
 //! | what these have in common | `arrival.rs` |
 //! | a refused sign-in, the question before an unsolicited one | `refusal.rs`, `confirm.rs` |
 
@@ -16,6 +17,7 @@ use axum::Router;
 use crate::app::App;
 
 mod arrival;
+mod back_channel;
 pub mod by_email;
 pub mod confirm;
 pub mod landing;
@@ -35,5 +37,6 @@ pub fn routes() -> Router<App> {
         .merge(start::routes())
         .merge(saml::routes())
         .merge(oidc::routes())
+        .merge(back_channel::routes())
         .merge(published::routes())
 }
