@@ -203,9 +203,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Keys(KeysCommand::Status) => {
             let settings = Settings::try_from(config::load(file)?)?;
             prepare(&settings);
-            let app = App::new(settings, Clock::system(), telemetry::detached_metrics());
-            let app = app.map_err(anyhow::Error::from)?;
-            print!("{}", runtime.block_on(keys::status(&app, app.clock.now())).context("reading the keys")?);
+            runtime.block_on(show_keys(settings))?;
         }
         Command::CheckConfig => {
             print!("{}", config::show(file)?);
@@ -271,6 +269,12 @@ fn generate_key(raw: &Raw) -> anyhow::Result<()> {
         "usher: put it first in secrets.sealing_keys, and keep it where secrets are kept: lost keys cannot be replaced."
     );
     println!("{number}:{}", STANDARD.encode(Entropy::default().bytes::<32>()));
+    Ok(())
+}
+
+async fn show_keys(settings: Settings) -> anyhow::Result<()> {
+    let app = App::new(settings, Clock::system(), telemetry::detached_metrics())?;
+    print!("{}", keys::status(&app, app.clock.now()).await?);
     Ok(())
 }
 

@@ -69,17 +69,18 @@ pub async fn rotate(app: &App, mut tell: impl FnMut(Progress)) -> Result<Rotated
         if !begin(app, key, total > resealed).await? {
             return Ok(Rotated { key, resealed, left: 0 });
         }
-        let before = resealed;
+        // What a rotation that was stopped had done already is not done again.
+        let (done, before) = (sum(&passes(app, key).await?, |pass| pass.resealed), resealed);
         let unopened = loop {
             let did = match reseal::reseal_due(app, app.clock.now()).await {
                 Err(fault) if fault.is_conflict() => true,
                 outcome => outcome?,
             };
             let passes = passes(app, key).await?;
-            resealed = before + passes.iter().map(|pass| pass.resealed).sum::<u64>();
+            resealed = before + sum(&passes, |pass| pass.resealed).saturating_sub(done);
             tell(Progress { resealed, total });
             if passes.iter().all(|pass| pass.finished_at.is_some()) {
-                break passes.iter().map(|pass| pass.unopened).sum::<u64>();
+                break sum(&passes, |pass| pass.unopened);
             }
             if !did {
                 tokio::time::sleep(PAUSE).await;
@@ -91,6 +92,10 @@ pub async fn rotate(app: &App, mut tell: impl FnMut(Progress)) -> Result<Rotated
         }
     }
     Err(RotateError::Superseded)
+}
+
+fn sum(passes: &[Pass], of: fn(&Pass) -> u64) -> u64 {
+    passes.iter().map(of).sum()
 }
 
 /// Values under other keys than this one.

@@ -26,6 +26,7 @@ mod health;
 mod home;
 mod imports;
 mod invites;
+mod keys;
 mod mail_api;
 mod mail_catcher;
 mod mail_faults;

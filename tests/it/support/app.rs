@@ -155,8 +155,15 @@ impl App {
     /// Another process of the same deployment: the same servers, keys, public origin and clock, its own caches and
     /// pools. Reach it with `Browser::via`.
     pub fn replica(&self) -> Self {
+        self.replica_with(|_| {})
+    }
+
+    /// The same with other settings, as while a change of them is rolled out.
+    pub fn replica_with(&self, change: impl FnOnce(&mut Raw)) -> Self {
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
-        Self::run(self.raw.clone(), self.state.clock.clone(), socket, self.shared.clone())
+        let mut raw = self.raw.clone();
+        change(&mut raw);
+        Self::run(raw, self.state.clock.clone(), socket, self.shared.clone())
     }
 
     /// The public origin, without a slash at its end.
