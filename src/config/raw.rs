@@ -58,6 +58,8 @@ pub struct Database {
 #[serde(deny_unknown_fields)]
 pub struct Redis {
     pub url: SecretString,
+    pub sentinel_password: Option<SecretString>,
+    pub ca_file: Option<String>,
     pub key_prefix: String,
     pub timeout_ms: u64,
 }

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::{AccountsSettings, MailSettings, raw::Raw};
+use super::{AccountsSettings, MailSettings, RedisSettings, raw::Raw};
 
 /// What is wrong with the configuration, in words for the operator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -82,13 +82,6 @@ pub struct DatabaseSettings {
     pub max_connections: u32,
     pub acquire_timeout: Duration,
     pub statement_timeout: Duration,
-}
-
-#[derive(Debug, Clone)]
-pub struct RedisSettings {
-    pub url: SecretString,
-    pub key_prefix: String,
-    pub timeout: Duration,
 }
 
 #[derive(Debug, Clone)]
@@ -245,12 +238,6 @@ impl TryFrom<Raw> for Settings {
                 ));
             }
         }
-        let prefix = &raw.redis.key_prefix;
-        if prefix.is_empty()
-            || !prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b':'))
-        {
-            return Err(invalid("redis.key_prefix", "use letters, digits, -, _ and :"));
-        }
         crate::crypto::Sealer::new(&raw.secrets.sealing_keys).map_err(|error| {
             invalid("secrets.sealing_keys", format!("{error} (make one with: usher keys generate)"))
         })?;
@@ -272,11 +259,7 @@ impl TryFrom<Raw> for Settings {
                 acquire_timeout: Duration::from_millis(raw.database.acquire_timeout_ms.clamp(50, 60_000)),
                 statement_timeout: Duration::from_millis(raw.database.statement_timeout_ms.clamp(50, 600_000)),
             },
-            redis: RedisSettings {
-                url: raw.redis.url,
-                key_prefix: raw.redis.key_prefix,
-                timeout: Duration::from_millis(raw.redis.timeout_ms.clamp(10, 60_000)),
-            },
+            redis: RedisSettings::read(&raw.redis)?,
             sealing_keys: raw.secrets.sealing_keys,
             outbound: OutboundSettings {
                 allowed_networks: networks("outbound.allowed_networks", &raw.outbound.allowed_networks)?,

@@ -46,6 +46,7 @@ fn redact(section: &str, key: &str, value: &Value) -> String {
     match (section, value) {
         ("secrets", Value::Array(_, entries)) => format!("{REDACTED} of {} keys", entries.len()),
         ("secrets", _) => REDACTED.into(),
+        (_, Value::String(..)) if key.ends_with("password") => REDACTED.into(),
         (_, Value::String(_, text)) if key.ends_with("url") => format!("{:?}", without_password(text)),
         (_, Value::String(_, text)) => format!("{text:?}"),
         (_, other) => serde_json::to_string(other).unwrap_or_else(|_| REDACTED.into()),
@@ -56,6 +57,15 @@ fn redact(section: &str, key: &str, value: &Value) -> String {
 fn without_password(text: &str) -> String {
     if text.is_empty() {
         return String::new();
+    }
+    // Several hosts, which no URL has.
+    if let Some((scheme, rest)) = text.split_once("://")
+        && let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()))
+        && authority.contains(',')
+    {
+        let hosts = authority.rfind('@').map_or(authority, |at| authority.split_at(at + 1).1);
+        let hidden = if hosts.len() < authority.len() { format!("{REDACTED}@") } else { String::new() };
+        return format!("{scheme}://{hidden}{hosts}{path}");
     }
     let Ok(mut url) = Url::parse(text) else { return REDACTED.into() };
     if url.password().is_some() && url.set_password(Some(REDACTED)).is_err() {

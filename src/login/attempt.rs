@@ -42,7 +42,7 @@ pub async fn remember(
     attempt: &Attempt,
 ) -> Result<(), Fault> {
     let body = serde_json::to_vec(attempt)?;
-    app.cache.put(&browser.place(owner, "attempt", handle), &body, app.settings.login.attempt_ttl).await?;
+    app.cache.leave(&browser.place(owner, "attempt", handle), &body, app.settings.login.attempt_ttl).await?;
     Ok(())
 }
 
@@ -58,7 +58,7 @@ pub async fn take(
     if !is_token(handle) {
         return Ok(None);
     }
-    let Some(body) = app.cache.take(&browser.place(owner, "attempt", handle)).await? else {
+    let Some(body) = app.cache.fetch(&browser.place(owner, "attempt", handle)).await? else {
         return Ok(None);
     };
     let attempt: Attempt = serde_json::from_slice(&body)?;
@@ -90,7 +90,7 @@ pub async fn hold(
     pending: &Pending,
 ) -> Result<(), Fault> {
     let sealed = app.sealer.seal(&app.entropy, &pending_place(owner, handle), &serde_json::to_vec(pending)?);
-    app.cache.put(&browser.place(owner, "pending", handle), &sealed, app.settings.login.attempt_ttl).await?;
+    app.cache.leave(&browser.place(owner, "pending", handle), &sealed, app.settings.login.attempt_ttl).await?;
     Ok(())
 }
 
@@ -99,7 +99,7 @@ pub async fn release(app: &App, owner: ClientId, browser: &BrowserKey, handle: &
     if !is_token(handle) {
         return Ok(None);
     }
-    let Some(sealed) = app.cache.take(&browser.place(owner, "pending", handle)).await? else {
+    let Some(sealed) = app.cache.fetch(&browser.place(owner, "pending", handle)).await? else {
         return Ok(None);
     };
     let plain = app.sealer.open(&pending_place(owner, handle), &sealed)?;

@@ -64,7 +64,7 @@ const BANS: &[Ban] = &[
     // `dev` has a module of this name, which starts one.
     Ban {
         what: &["redis::"],
-        only_in: &["cache.rs", "dev/mod.rs"],
+        only_in: &["cache/", "dev/mod.rs"],
         because: "every key gets its prefix and hash tag there",
     },
     Ban { what: &["sqlx::query"], only_in: &["/store"], because: "every statement of a domain is found in one file" },
