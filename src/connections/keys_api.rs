@@ -163,6 +163,11 @@ impl From<RollError> for Problem {
         let conflict = |code, title: &'static str| Self::new(StatusCode::CONFLICT, code, title);
         match error {
             RollError::NotFound => Self::not_found(),
+            RollError::OperatorOnly => Self::new(
+                StatusCode::FORBIDDEN,
+                "api.operator_only",
+                "Only an operator may change the keys of a connection that serves several clients.",
+            ),
             RollError::Unused => Self::field(
                 "connection.key.unused",
                 "/use",

@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 use super::{
     keys::{self, KeyState, KeyUse, NewKey},
     save::{self, By},
-    store,
+    store, store_clients,
     store_keys::{self, KeyRow},
 };
 use crate::{
@@ -29,6 +29,8 @@ const MOST: usize = 12;
 pub enum RollError {
     #[error("there is no such connection, or no such key")]
     NotFound,
+    #[error("the connection serves several clients")]
+    OperatorOnly,
     #[error("this connection has no key for this use")]
     Unused,
     #[error("a next key is there already")]
@@ -82,7 +84,7 @@ pub async fn add_next(
     key: &NewKey,
     by: By<'_>,
 ) -> Result<KeyRow, RollError> {
-    let known = lock(conn, client, connection, by.now).await?;
+    let known = lock(conn, client, connection, by).await?;
     may_follow(&known, key.key_use)?;
     store_keys::insert_keys(conn, client, connection, std::slice::from_ref(key), KeyState::Next, by.now).await?;
     tell(conn, app, client, connection, "connection.key_prepared", (key.id, key.key_use), by).await?;
@@ -98,7 +100,7 @@ pub async fn promote(
     key: KeyId,
     by: By<'_>,
 ) -> Result<KeyRow, RollError> {
-    let known = lock(conn, client, connection, by.now).await?;
+    let known = lock(conn, client, connection, by).await?;
     let next = known.iter().find(|row| row.id == key).ok_or(RollError::NotFound)?;
     if next.state != KeyState::Next {
         return Err(RollError::NotNext);
@@ -121,7 +123,7 @@ pub async fn remove(
     key: KeyId,
     by: By<'_>,
 ) -> Result<(), RollError> {
-    let known = lock(conn, client, connection, by.now).await?;
+    let known = lock(conn, client, connection, by).await?;
     let row = find(known, key)?;
     if row.state == KeyState::Current {
         return Err(RollError::Current);
@@ -135,10 +137,15 @@ async fn lock(
     conn: &mut PgConnection,
     client: ClientId,
     connection: ConnectionId,
-    now: DateTime<Utc>,
+    by: By<'_>,
 ) -> Result<Vec<KeyRow>, RollError> {
-    if !store_keys::lock_and_raise(conn, client, connection, now).await? {
+    if !store_keys::lock_and_raise(conn, client, connection, by.now).await? {
         return Err(RollError::NotFound);
+    }
+    // A list of clients is the operator's: no client among them changes what the others sign in by.
+    if !by.is_operator && store_clients::served(conn, client, connection).await?.iter().any(|(_, is_listed)| *is_listed)
+    {
+        return Err(RollError::OperatorOnly);
     }
     Ok(store_keys::keys(conn, client, connection).await?)
 }

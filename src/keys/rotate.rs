@@ -72,6 +72,8 @@ pub async fn rotate(app: &App, mut tell: impl FnMut(Progress)) -> Result<Rotated
         // What a rotation that was stopped had done already is not done again.
         let (done, before) = (sum(&passes(app, key).await?, |pass| pass.resealed), resealed);
         let unopened = loop {
+            // A replica that came meanwhile may hold another ring.
+            wait_for_replicas(app).await?;
             let did = match reseal::reseal_due(app, app.clock.now()).await {
                 Err(fault) if fault.is_conflict() => true,
                 outcome => outcome?,

@@ -220,3 +220,24 @@ async fn connections_another_clients_keys_answer_as_keys_that_never_were() {
     // A client's own token may: its identity provider is its own affair.
     acme.post(&format!("{own}/{next}/promote"), json!({})).await.ok();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_keys_of_a_shared_connection_are_the_operators_alone() {
+    let app = App::start().await;
+    let operator = acme(&app).await;
+    operator.post("/api/v1/clients", json!({ "slug": "globex", "name": "Globex" })).await.ok();
+    let made = operator.post(CONNECTIONS, saml(json!({ "clients": ["globex"] }))).await.ok();
+    let at = format!("{}/keys", path(&made));
+    let next = make(&operator, &at, "signing").await["id"].as_str().unwrap().to_owned();
+    let own = app.admin_of("acme").await;
+    let tried = [
+        own.post(&at, json!({ "use": "encryption" })).await,
+        own.post(&format!("{at}/{next}/promote"), json!({})).await,
+        own.delete(&format!("{at}/{next}")).await,
+    ];
+    for reply in tried {
+        assert_eq!(reply.problem(403), "api.operator_only");
+    }
+    assert_eq!(states(&operator, &at, "signing").await.len(), 2);
+    operator.post(&format!("{at}/{next}/promote"), json!({})).await.ok();
+}

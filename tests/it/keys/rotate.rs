@@ -107,6 +107,28 @@ async fn a_rotation_waits_for_replicas_that_could_not_open_what_it_seals() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_replica_with_the_old_ring_that_comes_in_the_middle_stops_the_rotation() {
+    let scene = scene(&[1]).await;
+    mails(&scene.app, 600).await;
+    let new = scene.app.replica_with(ring(&[2, 1]));
+    let mut hold = new.db.begin().await.unwrap();
+    sqlx::query("select from mails where id = (select id from mails order by client_id, id limit 1) for update")
+        .execute(&mut *hold)
+        .await
+        .unwrap();
+    let rotating = tokio::spawn({
+        let app = (*new).clone();
+        async move { keys::rotate(&app, |_| {}).await.unwrap_err() }
+    });
+    blocked(&new).await;
+    keys::announce(&scene.app, new.entropy.id(new.clock.now()), new.clock.now()).await.unwrap();
+    hold.rollback().await.unwrap();
+    let stopped = rotating.await.unwrap();
+    assert!(matches!(stopped, RotateError::Lacking { .. }), "{stopped}");
+    assert_eq!(sealed(&new).await[&("link".to_owned(), 1)], 100, "the batch that was under way, and no more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_open_stays_as_it_is_and_is_told() {
     let scene = scene(&[7]).await;
     let lost = sealed(&scene.app).await.values().sum::<i64>();
