@@ -48,6 +48,7 @@ mod redeem_signed_in;
 mod redeem_sso;
 mod saml_attacks;
 mod saml_attacks_http;
+mod saml_logout;
 mod saml_verify;
 mod seats;
 mod sign_in_faults;

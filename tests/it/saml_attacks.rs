@@ -26,6 +26,8 @@ fn scene() -> Scene {
 /// The codes by which the gateway may call the breach of a rule.
 pub fn codes(rule: Rule) -> &'static [&'static str] {
     match rule {
+        Rule::Binding => &["login.saml.binding"],
+        Rule::Base64 => &["login.saml.base64"],
         Rule::Document => &["login.saml.document"],
         Rule::Structure => &["login.saml.structure"],
         Rule::Signature => &["login.saml.signature"],

@@ -8,12 +8,16 @@
 //! | `signature` | bent `SignedInfo`, references, algorithms, keys |
 //! | `syntax` | documents that two parsers read differently, and bombs |
 //! | `meaning` | well-signed assertions that say the wrong thing |
+//! | `logout` | logout messages, by Redirect and by POST |
 
 mod encrypted;
+mod logout;
 mod meaning;
 mod signature;
 mod syntax;
 mod wrapping;
+
+pub use logout::{LogoutAttack, LogoutScene, LogoutSent, logout_attacks};
 
 use crate::{
     saml::{Attribute, NameId, ResponseBuilder},
@@ -27,6 +31,10 @@ use openssl::x509::X509;
 /// The rule that a document breaks, in the protocol's terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rule {
+    /// The address or the form is not built as the binding has it.
+    Binding,
+    /// It is no base64.
+    Base64,
     /// It is no well-formed, plain, bounded XML.
     Document,
     /// It is not built as SAML Web SSO has it.
@@ -194,7 +202,7 @@ impl Sent {
     }
 }
 
-type Recipe<T> = Box<dyn Fn(&Scene) -> Result<T> + Send + Sync>;
+type Recipe<T, S = Scene> = Box<dyn Fn(&S) -> Result<T> + Send + Sync>;
 
 /// One attack with its positive twin.
 pub struct Attack {
