@@ -7,7 +7,7 @@
 use crate::{
     oidc,
     people::Person,
-    saml::{Attribute, NameId, Sign, Value as XmlValue},
+    saml::{Attribute, NameId, QueryStyle, Sign, Slo, Value as XmlValue},
     sign::{DataEncryption, KeyTransport},
     xml::random_hex,
 };
@@ -61,6 +61,8 @@ pub struct SamlSpeech {
     encrypt: Option<SaidEncryption>,
     name_id: SaidNameId,
     attributes: Vec<SaidAttribute>,
+    /// How it takes part in single logout; absent where it does not.
+    logout: Option<SaidLogout>,
 }
 
 /// How it speaks OpenID Connect.
@@ -84,6 +86,20 @@ struct SaidEncryption {
     key_transport: String,
     #[serde(default)]
     key_beside_data: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SaidLogout {
+    /// `redirect` and `post`, the one that it sends by first.
+    bindings: Vec<String>,
+    /// `%2f` and not `%2F`.
+    #[serde(default)]
+    lower_case: bool,
+    #[serde(default)]
+    other_address_for_answers: bool,
+    #[serde(default)]
+    without_session_index: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -184,11 +200,28 @@ impl SamlSpeech {
         (name_id, self.attributes.iter().flat_map(|said| said.of(person)).collect())
     }
 
+    /// How it takes part in single logout.
+    #[must_use]
+    pub fn logout(&self) -> Slo {
+        let Some(said) = &self.logout else { return Slo { redirect: false, post: false, ..Slo::default() } };
+        let offers = |binding: &str| said.bindings.iter().any(|one| one == binding);
+        Slo {
+            redirect: offers("redirect"),
+            post: offers("post"),
+            sends_by_post: said.bindings.first().is_some_and(|first| first == "post"),
+            style: QueryStyle { lower_case: said.lower_case, ..QueryStyle::default() },
+            other_address_for_answers: said.other_address_for_answers,
+            says_session_index: !said.without_session_index,
+            ..Slo::default()
+        }
+    }
+
     /// Makes a fixture IdP speak like this.
     pub fn behave(&self, behaviour: &mut crate::saml::Behaviour) -> Result<()> {
         let speech = self.clone();
         behaviour.sign = self.sign()?;
         behaviour.encrypt = self.encryption()?;
+        behaviour.slo = self.logout();
         behaviour.describe = Some(Arc::new(move |person| speech.describe(person)));
         if self.key_beside_data() {
             behaviour.rewrite = Some(Arc::new(|mut response| {

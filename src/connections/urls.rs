@@ -12,6 +12,11 @@ pub fn acs(settings: &Settings, connection: ConnectionId) -> String {
     format!("{}/saml/{connection}/acs", settings.server.origin())
 }
 
+/// Where SAML logout messages go, by Redirect and by POST.
+pub fn slo(settings: &Settings, connection: ConnectionId) -> String {
+    format!("{}/saml/{connection}/slo", settings.server.origin())
+}
+
 /// Where an OpenID provider sends the browser back; one for each connection (RFC 9700, 4.4.2).
 pub fn redirect_uri(settings: &Settings, connection: ConnectionId) -> String {
     format!("{}/oidc/{connection}/callback", settings.server.origin())

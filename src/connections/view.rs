@@ -50,6 +50,8 @@ pub struct ConnectionView {
 pub struct ServiceProvider {
     pub entity_id: Option<String>,
     pub acs_url: Option<String>,
+    /// Where logout messages go, by Redirect and by POST; null for OpenID Connect.
+    pub slo_url: Option<String>,
     pub metadata_url: Option<String>,
     pub redirect_uri: Option<String>,
     /// Register it as post-logout redirect URI, so that learners who sign out come back; null for SAML.
@@ -150,6 +152,7 @@ fn service_provider(
         metadata_url: entity_id.clone(),
         entity_id,
         acs_url: is_saml.then(|| urls::acs(settings, id)),
+        slo_url: is_saml.then(|| urls::slo(settings, id)),
         redirect_uri: (!is_saml).then(|| urls::redirect_uri(settings, id)),
         post_logout_redirect_uri: (!is_saml).then(|| urls::post_logout_redirect_uri(settings, id)),
         backchannel_logout_uri: (!is_saml).then(|| urls::backchannel_logout_uri(settings, id)),

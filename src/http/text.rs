@@ -306,6 +306,21 @@ pub mod neutral {
         &["Wait a minute, then try again."],
         true,
     );
+    pub const SIGNED_OUT: Advice = advice(
+        "You are signed out here",
+        "Your organisation asked us to end your session, and we did.",
+        &["On a shared computer, close the browser."],
+        false,
+    );
+    pub const LOGOUT_REFUSED: Advice = advice(
+        "We could not accept this sign-out",
+        "Your organisation's message came too late, came a second time, or is one that we cannot trust. If you were signed in here, you may still be.",
+        &[
+            "Open the learning site and sign out there.",
+            "If it happens again, send the reference below to your IT desk: somebody has to correct a setting.",
+        ],
+        false,
+    );
     pub const LOGOUT_UNKNOWN: Advice = advice(
         "This sign-out is over",
         "It took too long, or this page was opened before. You were signed out of the learning site before you left it.",

@@ -134,13 +134,14 @@ async fn saml(app: &App, connection: &ConnectionFacts, handle: &str, attempt: &m
     Ok(departure)
 }
 
-async fn signing_key(app: &App, connection: &ConnectionFacts) -> Result<SigningKey, Fault> {
+/// The key that signs what we send by SAML.
+pub(super) async fn signing_key(app: &App, connection: &ConnectionFacts) -> Result<SigningKey, Fault> {
     let keys = connections::sp_keys(app, connection, KeyUse::Signing).await?;
     let key = keys.first().ok_or_else(|| Fault::Corrupt("a connection without a signing key".into()))?;
     SigningKey::from_pem(&key.private_key_pem()?).map_err(|_| Fault::Corrupt("a signing key".into()))
 }
 
-fn parse(url: &str) -> Result<Url, Fault> {
+pub(super) fn parse(url: &str) -> Result<Url, Fault> {
     Url::parse(url).map_err(|_| Fault::Corrupt("an identity provider's endpoint".into()))
 }
 

@@ -334,7 +334,7 @@ pub(super) async fn fresh(app: &App, connection: &ConnectionFacts) -> Result<Arc
 }
 
 /// After a signature that fits no known key: the metadata is read again, and the connection too where that changed it.
-async fn reread(
+pub(super) async fn reread(
     app: &App,
     connection: &ConnectionFacts,
     code: &'static str,
@@ -412,7 +412,7 @@ fn memmem(haystack: &[u8], needle: &[u8]) -> bool {
     haystack.windows(needle.len()).any(|window| window == needle)
 }
 
-async fn decryption_keys(app: &App, connection: &ConnectionFacts) -> Result<Vec<DecryptionKey>, Fault> {
+pub(super) async fn decryption_keys(app: &App, connection: &ConnectionFacts) -> Result<Vec<DecryptionKey>, Fault> {
     let keys = connections::sp_keys(app, connection, KeyUse::Encryption).await?;
     keys.iter()
         .map(|key| {

@@ -6,7 +6,7 @@
 //! | `POST /{client}/logout` | `pages/logout.rs` → [`begin`]: the session ends, then the request to the identity provider |
 //! | the browser comes back | `GET /oidc/{connection}/logged-out`, `/saml/{connection}/slo` → [`take`], [`conclude`] |
 //! | `GET /{client}/logout` | [`Outcome`], by the handle in the address or the browser's own |
-//! | the identity provider begins | `oidc/back_channel.rs`, `saml/logout/` → `sessions::end_of_idp`, or [`refused`] |
+//! | the identity provider begins | `oidc/back_channel.rs`, `single_logout.rs` → `sessions::end_of_idp`, or [`refused`] |
 //!
 //! Invariants: our session ends before anybody else is asked, and whatever they answer; what comes back finds a pending
 //! logout of its own connection once, and leads to a page of the client that it began at, nowhere else.
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use url::Url;
 
-use super::{attempt::BrowserKey, begin::Departure, identity::LogoutHint, oidc};
+use super::{attempt::BrowserKey, begin::Departure, identity::LogoutHint, oidc, single_logout};
 use crate::{
     app::App,
     audit::{self, Actor, NewEvent},
@@ -119,7 +119,7 @@ pub async fn begin(app: &App, out: &SigningOut<'_>) -> Result<LoggedOut, Fault> 
 }
 
 /// The request to the identity provider of a session; none where it offers no logout, or is another one by now.
-async fn ask(app: &App, idp: &IdpSession, handle: &str, _now: DateTime<Utc>) -> Result<Option<Request>, Fault> {
+async fn ask(app: &App, idp: &IdpSession, handle: &str, now: DateTime<Utc>) -> Result<Option<Request>, Fault> {
     let Some(connection) = app.connections.find(app, idp.connection).await? else { return Ok(None) };
     let hint = match idp.open_hint(&app.sealer) {
         Ok(Some(hint)) => Some(serde_json::from_slice::<LogoutHint>(&hint)?),
@@ -131,8 +131,7 @@ async fn ask(app: &App, idp: &IdpSession, handle: &str, _now: DateTime<Utc>) -> 
     };
     match connection.protocol {
         Protocol::Oidc => Ok(openid(app, &connection, idp, hint, handle)?),
-        // Single logout by SAML asks for a NameID.
-        Protocol::Saml => Ok(None),
+        Protocol::Saml => single_logout::ask(app, &connection, idp, hint, handle, now).await,
     }
 }
 

@@ -37,6 +37,7 @@ pub mod reason;
 pub mod record;
 pub mod saml;
 mod scene;
+pub mod single_logout;
 pub mod sp;
 mod store;
 mod store_attempts;

@@ -24,7 +24,7 @@ pub async fn metadata(app: &App, connection: &ConnectionFacts) -> Result<Option<
     let document = sp_metadata(&SpMetadata {
         entity_id: &urls::entity_id(&app.settings, connection.id),
         acs_url: &urls::acs(&app.settings, connection.id),
-        slo_url: None,
+        slo_url: &urls::slo(&app.settings, connection.id),
         signing_certificates: &signing,
         encryption_certificates: &encryption,
         signs_requests: config.is_some_and(|config| config.sign_requests),

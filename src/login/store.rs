@@ -140,6 +140,16 @@ pub async fn door(
     Ok(door)
 }
 
+/// The version of a connection, whatever its status.
+pub async fn version(db: &Db, client: ClientId, connection: ConnectionId) -> Result<Option<i64>, Fault> {
+    let version = sqlx::query_scalar!(
+        "select version from connections where client_id = $1 and id = $2",
+        client.uuid(),
+        connection.uuid()
+    );
+    Ok(version.fetch_optional(db).await?)
+}
+
 /// The grants and blocks of one learner, read again under the learner's lock.
 pub async fn access_of(
     conn: &mut PgConnection,

@@ -147,6 +147,21 @@ pub async fn end_siblings(
 /// Whose session ended.
 type Ended = (ClientId, LearnerId);
 
+/// Whether the session that is named here is alive, and is somebody else's than the subject that is named with it.
+pub async fn is_of_another(
+    app: &App,
+    owner: ClientId,
+    connection: ConnectionId,
+    end: &EndOf<'_>,
+) -> Result<bool, Fault> {
+    let (Some(subject), Some(session)) = (end.subject, end.session) else { return Ok(false) };
+    let subject = by_subject(owner, &name(connection, end.issuer, subject));
+    let session = by_session(owner, &name(connection, end.issuer, session));
+    let mut listed = app.cache.put_and_indexed(None, &[session, subject]).await?.into_iter();
+    let (of_session, of_subject) = (listed.next().unwrap_or_default(), listed.next().unwrap_or_default());
+    Ok(!of_session.is_empty() && !of_session.iter().any(|member| of_subject.contains(member)))
+}
+
 async fn end_named(
     app: &App,
     owner: ClientId,

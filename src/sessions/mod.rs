@@ -18,7 +18,7 @@ mod model;
 mod scope;
 mod store;
 
-pub use idp::{EndOf, end_of_idp, end_siblings, sign_out};
+pub use idp::{EndOf, end_of_idp, end_siblings, is_of_another, sign_out};
 pub use keep::{Beginning, begin, end, end_all_of_learner, find};
 pub use model::{IdpSession, Session, SessionToken, StartedBy};
 pub use scope::{SessionCookie, live, set_cookie};

@@ -88,7 +88,7 @@ async fn sign_out(State(app): State<App>, site: Site, cookie: SessionCookie, ask
         now: app.clock.now(),
     };
     let mut response = match logout::begin(&app, &out).await? {
-        LoggedOut::Leaving(departure) => departing(&app, &site, departure),
+        LoggedOut::Leaving(departure) => departing(&app, site.brand(), departure),
         LoggedOut::Locally => Redirect::to(&site.path("/logout")).into_response(),
     };
     let gone = cookies::unset(&app, &cookies::session_name(site.id));

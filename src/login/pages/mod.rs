@@ -7,6 +7,7 @@
 //! | `GET,POST /{client}/logout`, `GET /oidc/{connection}/logged-out` | `logout.rs` |
 //! | `GET /{client}/login/{connection}` | `start.rs` |
 //! | `POST /saml/{connection}/acs`, `POST /{client}/login/{connection}/continue` | `saml.rs` |
+//! | `GET,POST /saml/{connection}/slo` | `slo.rs` |
 //! | `GET,POST /oidc/{connection}/callback` | `oidc.rs` |
 //! | `POST /oidc/{connection}/backchannel-logout` | `back_channel.rs` |
 //! | what these have in common | `arrival.rs` |
@@ -26,6 +27,7 @@ mod oidc;
 pub mod published;
 pub mod refusal;
 mod saml;
+mod slo;
 mod start;
 
 /// The learner's own pages, and the protocol's addresses.
@@ -36,6 +38,7 @@ pub fn routes() -> Router<App> {
         .merge(logout::routes())
         .merge(start::routes())
         .merge(saml::routes())
+        .merge(slo::routes())
         .merge(oidc::routes())
         .merge(back_channel::routes())
         .merge(published::routes())

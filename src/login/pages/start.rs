@@ -27,7 +27,7 @@ use crate::{
         csrf,
         guessing::{NotAdmitted, Source},
         limits,
-        page::{self, Field},
+        page::{self, Brand, Field},
     },
     invites,
     login::{
@@ -143,12 +143,12 @@ pub(super) struct Leaving<'a> {
 }
 
 /// How the browser leaves.
-pub(super) fn departing(app: &App, site: &Site, departure: Departure) -> Response {
+pub(super) fn departing(app: &App, brand: Brand<'_>, departure: Departure) -> Response {
     match departure {
         Departure::Redirect(url) => Redirect::to(url.as_str()).into_response(),
         Departure::Post { action, fields } => {
             let fields: Vec<Field<'_>> = fields.iter().map(|(name, value)| Field { name, value }).collect();
-            page::post_to_idp(app, site.brand(), &action, &fields)
+            page::post_to_idp(app, brand, &action, &fields)
         }
     }
 }
@@ -171,7 +171,7 @@ pub(super) async fn depart(
             return unmatched(app, &arrive(app, connection, asked), site.id, reason).await;
         }
     };
-    let mut response = departing(app, site, departure);
+    let mut response = departing(app, site.brand(), departure);
     if let Some(cookie) = cookie {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }

@@ -16,8 +16,8 @@ const REDIRECT_BINDING: &str = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redire
 pub struct SpMetadata<'a> {
     pub entity_id: &'a str,
     pub acs_url: &'a str,
-    /// Where logout messages go, by Redirect and by POST, when single logout is offered.
-    pub slo_url: Option<&'a str>,
+    /// Where logout messages go, by Redirect and by POST.
+    pub slo_url: &'a str,
     /// PEM certificates, the current one first; several while a key is rolled over.
     pub signing_certificates: &'a [String],
     pub encryption_certificates: &'a [String],
@@ -42,9 +42,8 @@ pub fn sp_metadata(sp: &SpMetadata<'_>) -> Result<String, KeyError> {
             x.element("md:SPSSODescriptor", &descriptor, |x| {
                 signing.iter().for_each(|c| key_descriptor(x, "signing", c, &[]));
                 encryption.iter().for_each(|c| key_descriptor(x, "encryption", c, &ENCRYPTION_METHODS));
-                if let Some(slo_url) = sp.slo_url {
-                    x.empty("md:SingleLogoutService", &[("Binding", REDIRECT_BINDING), ("Location", slo_url)]);
-                    x.empty("md:SingleLogoutService", &[("Binding", POST_BINDING), ("Location", slo_url)]);
+                for binding in [REDIRECT_BINDING, POST_BINDING] {
+                    x.empty("md:SingleLogoutService", &[("Binding", binding), ("Location", sp.slo_url)]);
                 }
                 if let Some(format) = sp.name_id_format {
                     x.text("md:NameIDFormat", &[], format);

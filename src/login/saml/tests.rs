@@ -111,7 +111,7 @@ fn markup_in_what_we_were_given_stays_text() {
     let published = sp_metadata(&SpMetadata {
         entity_id: HOSTILE,
         acs_url: HOSTILE,
-        slo_url: Some(HOSTILE),
+        slo_url: HOSTILE,
         signing_certificates: &[],
         encryption_certificates: &[],
         signs_requests: false,
@@ -128,7 +128,7 @@ fn our_metadata_names_every_key_and_address() {
     let xml = sp_metadata(&SpMetadata {
         entity_id: "https://usher.example/saml/con_1/metadata",
         acs_url: "https://usher.example/saml/con_1/acs",
-        slo_url: Some("https://usher.example/saml/con_1/slo"),
+        slo_url: "https://usher.example/saml/con_1/slo",
         signing_certificates: &pems,
         encryption_certificates: &pems[..1],
         signs_requests: true,

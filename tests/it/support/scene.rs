@@ -42,13 +42,18 @@ impl SamlScene {
 
     /// With changes to the connection's settings and to its mapping.
     pub async fn with(app: App, connection: Value, mapping: Value) -> Self {
+        Self::with_idp(app, saml::Options::default(), connection, mapping).await
+    }
+
+    /// With an identity provider that behaves so from the start.
+    pub async fn with_idp(app: App, idp: saml::Options, connection: Value, mapping: Value) -> Self {
         let operator = app.operator().await;
         let client = client(&operator, "acme").await;
         operator
             .post("/api/v1/clients/acme/sublicenses", json!({ "slug": "sales", "name": "Sales Academy" }))
             .await
             .ok();
-        let idp = saml::SamlIdp::start(saml::Options::default()).await.unwrap();
+        let idp = saml::SamlIdp::start(idp).await.unwrap();
         let mut body = json!({
             "name": "Acme SSO", "protocol": "saml", "status": "active",
             "saml": { "metadata_url": idp.metadata_url() },
@@ -74,6 +79,10 @@ impl SamlScene {
 
     pub fn acs_url(&self) -> String {
         self.app.url(&format!("/saml/{}/acs", self.connection))
+    }
+
+    pub fn slo_url(&self) -> String {
+        self.app.url(&format!("/saml/{}/slo", self.connection))
     }
 
     pub fn entity_id(&self) -> String {

@@ -83,10 +83,9 @@ impl LogoutMessage<'_> {
         redirect_url(self.destination, self.parameter(), &self.to_xml(false), relay_state, Some(key))
     }
 
-    /// The value of the form field for the POST binding (SAML bindings 3.5.4). Runs the XML engine: not for the async
-    /// threads.
-    pub fn post_value(&self, key: &SigningKey) -> Result<String, KeyError> {
-        Ok(STANDARD.encode(sign_template(&self.to_xml(true), key)?))
+    /// The message for the POST binding, to be signed by [`sign_posted`].
+    pub fn template(&self) -> String {
+        self.to_xml(true)
     }
 
     fn to_xml(self, with_signature: bool) -> String {
@@ -127,6 +126,11 @@ impl LogoutMessage<'_> {
         });
         xml.finish()
     }
+}
+
+/// The value of the form field for the POST binding (SAML bindings 3.5.4). Runs the XML engine: not for the async threads.
+pub fn sign_posted(template: &str, key: &SigningKey) -> Result<String, KeyError> {
+    Ok(STANDARD.encode(sign_template(template, key)?))
 }
 
 fn subject(x: &mut XmlText, name_id: &NameId) {

@@ -22,6 +22,6 @@ mod screen;
 mod tests;
 mod verify;
 
-pub use message::{LogoutMessage, LogoutStatus, Says};
+pub use message::{LogoutMessage, LogoutStatus, Says, sign_posted};
 pub use received::{Kind, LIMITS, Received};
 pub use verify::{LogoutExpectation, LogoutRequest, LogoutResponse, Reach, verify_request, verify_response};

@@ -40,7 +40,7 @@ fn sent(message: LogoutMessage<'_>) -> [ReceivedLogout; 2] {
     let url = message.redirect_url(Some(RELAY), &key).unwrap();
     let query = url.rsplit_once(['?', '&']).map(|_| url.split_once("SAMLRe").unwrap().1).unwrap();
     let redirected = ReceivedLogout::from_query(&format!("SAMLRe{query}")).unwrap();
-    let posted = ReceivedLogout::from_form(&message.post_value(&key).unwrap(), Some(RELAY)).unwrap();
+    let posted = ReceivedLogout::from_form(&sign_posted(&message.template(), &key).unwrap(), Some(RELAY)).unwrap();
     for one in [&redirected, &posted] {
         one.signature.verify(&one.xml, &certificates).unwrap();
         assert_eq!(one.relay_state.as_deref(), Some(RELAY));
