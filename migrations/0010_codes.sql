@@ -18,6 +18,8 @@ create table code_offers (
     codes_total     integer     not null default 0,
     codes_revoked   integer     not null default 0,
     rest_revoked_at timestamptz,
+    revoking_from   uuid,
+    revoking_to     uuid,
     version         bigint      not null default 1,
     created_at      timestamptz not null,
     updated_at      timestamptz not null,
@@ -29,12 +31,15 @@ create table code_offers (
     constraint code_offers_access_days_bounds check (access_days between 1 and 36500),
     constraint code_offers_maximum_natural check (max_redemptions >= 1),
     constraint code_offers_maximum_is_of_registration check (max_redemptions is null or kind = 'registration'),
+    constraint code_offers_revoking_whole check ((revoking_from is null) = (revoking_to is null)),
     constraint code_offers_counts_natural check (times_redeemed >= 0 and codes_total >= 0 and codes_revoked >= 0)
 );
 comment on table code_offers is 'A row is what a registration code, or a batch of redemption codes, offers and under which terms.';
 comment on column code_offers.version is 'Grows with every change of the terms; a redemption that read other terms starts again.';
 comment on column code_offers.times_redeemed is 'Redemptions that stand; of a batch, its codes that are redeemed.';
 comment on column code_offers.rest_revoked_at is 'When every unused code of the batch was revoked: a use that is given back later leaves its code revoked, too.';
+comment on column code_offers.revoking_to is 'Unused codes up to this one are as good as revoked, and are being marked so, chunk by chunk; those up to revoking_from are.';
+create index code_offers_revoking on code_offers (rest_revoked_at) where revoking_to is not null;
 create index code_offers_by_kind on code_offers (client_id, kind, id);
 
 create table code_offer_sublicenses (

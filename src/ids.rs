@@ -109,6 +109,8 @@ ids! {
     BatchId = "bat";
     /// A redemption code.
     CodeId = "red";
+    /// One use of a code.
+    RedemptionId = "rdm";
     /// A key pair of ours for one connection.
     KeyId = "key";
     /// A mail in the outbox.

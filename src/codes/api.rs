@@ -1,24 +1,25 @@
 //! Registration codes over the admin API, and how errors about codes of either kind are told.
 
 use axum::{Json, extract::State, http::StatusCode};
+use serde::Deserialize;
 use utoipa_axum::routes;
 
 use super::{
     edit,
     error::CodeError,
     model::Kind,
-    store,
-    view::{NewRegistrationCode, RedemptionView, RegistrationCode, RegistrationCodeChange},
+    revoke, store,
+    view::{NewRegistrationCode, RedemptionView, RegistrationCode, RegistrationCodeChange, UndoRedemption},
 };
 use crate::{
-    admin::{ApiJson, ApiQuery, ApiRoutes, Body, Claim, ClientScope, CodesRead, CodesWrite, Id, Post, Reply},
+    admin::{ApiJson, ApiPath, ApiQuery, ApiRoutes, Body, Claim, ClientScope, CodesRead, CodesWrite, Id, Post, Reply},
     app::App,
     http::{
         Problem,
         paging::{List, PageQuery},
         problem::ProblemDetails,
     },
-    ids::RegistrationCodeId,
+    ids::{RedemptionId, RegistrationCodeId},
 };
 
 const READ_ONLY: &[&str] = &["id", "times_redeemed", "redemptions_left", "created_at", "updated_at"];
@@ -29,6 +30,10 @@ impl Body for RegistrationCodeChange {
 
 impl Body for NewRegistrationCode {
     const READ_ONLY: &'static [&'static str] = READ_ONLY;
+}
+
+impl Body for UndoRedemption {
+    const READ_ONLY: &'static [&'static str] = &[];
 }
 
 impl From<CodeError> for Problem {
@@ -47,6 +52,9 @@ impl From<CodeError> for Problem {
                 "codes.filling",
                 "Codes of this batch are still being generated. Try again when none are to come.",
             ),
+            CodeError::Revoking => {
+                conflict("codes.revoking", "The rest of this batch is being revoked. Try again in a minute.")
+            }
             CodeError::Fault(fault) => fault.into(),
         }
     }
@@ -60,6 +68,7 @@ pub fn routes() -> ApiRoutes {
         .add::<ClientScope<CodesRead>>(routes!(get_registration_code))
         .add::<ClientScope<CodesWrite>>(routes!(update_registration_code))
         .add::<ClientScope<CodesRead>>(routes!(list_redemptions))
+        .add::<ClientScope<CodesWrite>>(routes!(undo_redemption))
         .merge(super::batch_api::routes())
         .merge(super::code_api::routes())
 }
@@ -139,5 +148,34 @@ async fn list_redemptions(
         return Err(Problem::not_found());
     }
     let rows = store::list_redemptions(&mut conn, scope.client, id, page).await?;
-    Ok(Json(page.list(rows, |redemption| redemption.id, |redemption| redemption)))
+    Ok(Json(page.list(rows, |redemption| redemption.id.uuid(), |redemption| redemption)))
+}
+
+#[derive(Deserialize)]
+struct RedemptionPath {
+    id: RegistrationCodeId,
+    redemption: RedemptionId,
+}
+
+/// Undoes one use of a registration code: it can be redeemed once more, by whoever has it. With `ends_access` the learner
+/// loses what this code gave them, and the seat if nothing else holds it. That it was redeemed stays in the history. To
+/// keep a learner from coming back with the same code, block them.
+#[utoipa::path(post, path = "/api/v1/clients/{client}/registration-codes/{id}/redemptions/{redemption}/undo", tag = "codes", request_body = UndoRedemption, responses((status = 200, body = RedemptionView)))]
+async fn undo_redemption(
+    State(app): State<App>,
+    scope: ClientScope<CodesWrite>,
+    ApiPath(path): ApiPath<RedemptionPath>,
+    input: Post<UndoRedemption>,
+) -> Result<Reply, Problem> {
+    let mut transaction = app.begin().await?;
+    let ticket = match input.once.claim(&mut transaction, scope.token, scope.now).await? {
+        Claim::Replay(reply) => return Ok(reply),
+        Claim::Fresh(ticket) => ticket,
+    };
+    let (author, ends_access) = (scope.author(&app.entropy), input.body.ends_access);
+    let (code, redemption) = (path.id, path.redemption);
+    let undone = revoke::undo_redemption(&mut transaction, author, scope.client, code, redemption, ends_access).await?;
+    let reply = ticket.reply(&mut transaction, StatusCode::OK, &undone).await?;
+    app.commit(transaction).await?;
+    Ok(reply)
 }

@@ -130,7 +130,8 @@ async fn update_batch(
     Ok(Json(offer.into()))
 }
 
-/// Revokes every unused code of a batch. What was redeemed stays, and so does the access it gave.
+/// Revokes every unused code of a batch, at once: none can be redeemed from this answer on. What was redeemed stays, and
+/// so does the access it gave. More than 100,000 codes are shown as revoked little by little, within a minute.
 #[utoipa::path(post, path = "/api/v1/clients/{client}/redemption-batches/{id}/revoke", tag = "codes", responses((status = 200, body = Revoked)))]
 async fn revoke_rest_of_batch(
     State(app): State<App>,
@@ -155,7 +156,7 @@ async fn revoke_rest_of_batch(
 #[utoipa::path(post, path = "/api/v1/clients/{client}/redemption-batches/{id}/append", tag = "codes",
     request_body(content((Append = "application/json"), (String = "text/csv"), (String = "text/plain"))), responses(
     (status = 200, body = BatchReply),
-    (status = 409, description = "The batch is still being generated.", body = ProblemDetails, content_type = "application/problem+json"),
+    (status = 409, description = "The batch is still being generated, or its rest revoked.", body = ProblemDetails, content_type = "application/problem+json"),
 ))]
 async fn append_to_batch(
     State(app): State<App>,

@@ -106,6 +106,9 @@ pub(super) async fn appended(
     before: &StoredOffer,
 ) -> Result<StoredOffer, CodeError> {
     let offer = load(conn, client, Kind::Redemption, before.id).await?;
+    if offer.is_revoking {
+        return Err(CodeError::Revoking);
+    }
     let codes = offer.codes_total + offer.codes_to_come;
     if codes > MOST_CODES {
         return Err(too_many("/codes").into());
@@ -214,6 +217,7 @@ async fn create(
         codes_total: 0,
         codes_revoked: 0,
         codes_to_come: 0,
+        is_revoking: false,
         created_at: author.now,
         updated_at: author.now,
     };

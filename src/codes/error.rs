@@ -15,6 +15,8 @@ pub enum CodeError {
     Redeemed,
     #[error("the batch is still being generated")]
     Filling,
+    #[error("the rest of the batch is being revoked")]
+    Revoking,
     #[error(transparent)]
     Fault(Fault),
 }

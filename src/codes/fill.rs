@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 
 use super::{
     error::CodeError,
-    store_batch as store,
+    revoke, store_batch as store,
     text::{self, CodeText},
 };
 use crate::{
@@ -91,8 +91,14 @@ pub(super) fn ids(entropy: &Entropy, count: usize, at: DateTime<Utc>) -> Vec<Cod
     ids
 }
 
-/// One turn of the job: a chunk of the oldest batch that is to be filled. Whether there was one.
-pub async fn fill_due(app: &App, now: DateTime<Utc>) -> Result<bool, Fault> {
+/// One turn of the job on large batches: what is to be revoked first, then what is to be generated. Whether there was
+/// something.
+pub async fn batches_due(app: &App, now: DateTime<Utc>) -> Result<bool, Fault> {
+    Ok(revoke::revoke_due(app).await? || fill_due(app, now).await?)
+}
+
+/// A chunk of the oldest batch that is to be filled. Whether there was one.
+async fn fill_due(app: &App, now: DateTime<Utc>) -> Result<bool, Fault> {
     let mut transaction = app.begin().await?;
     let Some(fill) = store::claim_fill(&mut transaction).await? else { return Ok(false) };
     let (client, batch, count) = (fill.client, fill.batch, fill.remaining.min(TURN));

@@ -9,7 +9,7 @@
 //! | when an address is verified, when two records become one | `waiting.rs`, `merge.rs` |
 //! | what an offer says, making and changing it | `terms.rs`, pure; `edit.rs` |
 //! | codes by the hundred thousand: generated, or brought by an admin | `fill.rs`, `intake.rs` |
-//! | revoking, restoring | `revoke.rs` |
+//! | revoking, restoring, undoing one use | `revoke.rs` |
 //! | over the admin API | `api.rs`, `batch_api.rs`, `code_api.rs`; what it shows: `view.rs` |
 //! | what was typed; codes on their way through a sign-in; looking at them under the limits on guessing | `typed.rs`, `kept.rs`, `look.rs` |
 //! | signing up with a code and a password | `sign_up.rs` |
@@ -51,7 +51,7 @@ pub mod words;
 
 pub use check::{Checked, Visitor, check, note_refusals};
 pub use error::CodeError;
-pub use fill::fill_due;
+pub use fill::batches_due;
 pub use kept::KEPT_FOR;
 pub use line::{Line, redeem};
 pub use merge::give_back_on_merge;

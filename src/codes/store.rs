@@ -12,7 +12,7 @@ use super::{
 use crate::{
     fault::Fault,
     http::paging::Page,
-    ids::{BatchId, ClientId, CodeId, RegistrationCodeId, SublicenseId},
+    ids::{BatchId, ClientId, CodeId, RedemptionId, RegistrationCodeId, SublicenseId},
 };
 
 struct Row {
@@ -33,6 +33,7 @@ struct Row {
     codes_total: i32,
     codes_revoked: i32,
     codes_to_come: i32,
+    is_revoking: bool,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
 }
@@ -59,6 +60,7 @@ impl From<Row> for StoredOffer {
             codes_total: row.codes_total,
             codes_revoked: row.codes_revoked,
             codes_to_come: row.codes_to_come,
+            is_revoking: row.is_revoking,
             created_at: row.created_at,
             updated_at: row.updated_at,
         }
@@ -73,6 +75,7 @@ macro_rules! offers {
             r#"select o.id, o.label, o.max_redemptions, o.starts_at, o.expires_at, o.access_days, o.access_ends_at,
                       o.email_domains, o.active, o.prefix, o.length, o.times_redeemed, o.codes_total, o.codes_revoked,
                       o.created_at, o.updated_at, c.text as "code?", coalesce(f.remaining, 0) as "codes_to_come!",
+                      o.revoking_to is not null as "is_revoking!",
                       array(select s.sublicense_id from code_offer_sublicenses s
                             where s.client_id = o.client_id and s.offer_id = o.id order by 1) as "sublicenses!"
                from code_offers o
@@ -340,6 +343,26 @@ pub(super) async fn list_codes(
     rows.into_iter().map(CodeRow::view).collect()
 }
 
+struct RedemptionRow {
+    id: Uuid,
+    learner_id: Uuid,
+    redeemed_at: DateTime<Utc>,
+    undone_at: Option<DateTime<Utc>>,
+    undone_why: Option<String>,
+}
+
+impl From<RedemptionRow> for RedemptionView {
+    fn from(row: RedemptionRow) -> Self {
+        Self {
+            id: row.id.into(),
+            learner: row.learner_id.into(),
+            redeemed_at: row.redeemed_at,
+            undone_at: row.undone_at,
+            undone_why: row.undone_why,
+        }
+    }
+}
+
 /// One page of a registration code's redemptions, oldest first.
 pub(super) async fn list_redemptions(
     conn: &mut PgConnection,
@@ -347,7 +370,8 @@ pub(super) async fn list_redemptions(
     code: RegistrationCodeId,
     page: Page,
 ) -> Result<Vec<RedemptionView>, Fault> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        RedemptionRow,
         "select id, learner_id, redeemed_at, undone_at, undone_why from redemptions
          where client_id = $1 and offer_id = $2 and id > $3 order by id limit $4",
         client.uuid(),
@@ -357,12 +381,26 @@ pub(super) async fn list_redemptions(
     )
     .fetch_all(conn)
     .await?;
-    let views = rows.into_iter().map(|row| RedemptionView {
-        id: row.id,
-        learner: row.learner_id.into(),
-        redeemed_at: row.redeemed_at,
-        undone_at: row.undone_at,
-        undone_why: row.undone_why,
-    });
-    Ok(views.collect())
+    Ok(rows.into_iter().map(RedemptionView::from).collect())
+}
+
+/// One redemption of a registration code, whether it stands or not.
+pub(super) async fn find_redemption(
+    conn: &mut PgConnection,
+    client: ClientId,
+    code: RegistrationCodeId,
+    id: RedemptionId,
+) -> Result<Option<RedemptionView>, Fault> {
+    let row = sqlx::query_as!(
+        RedemptionRow,
+        "select r.id, r.learner_id, r.redeemed_at, r.undone_at, r.undone_why
+         from redemptions r join code_offers o on o.client_id = r.client_id and o.id = r.offer_id
+         where r.client_id = $1 and r.id = $3 and r.offer_id = $2 and o.kind = 'registration'",
+        client.uuid(),
+        code.uuid(),
+        id.uuid(),
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(RedemptionView::from))
 }

@@ -54,7 +54,9 @@ impl Row {
 pub(super) async fn find(conn: &mut PgConnection, client: ClientId, keys: &[String]) -> Result<Vec<Code>, Fault> {
     let rows = sqlx::query_as!(
         Row,
-        r#"select c.id, c.key, c.state, c.offer_id, o.kind, o.version, o.active, o.starts_at, o.expires_at, o.access_days,
+        r#"select c.id, c.key, c.offer_id,
+                  case when c.state = 'unused' and c.id <= o.revoking_to then 'revoked' else c.state end as "state!",
+                  o.kind, o.version, o.active, o.starts_at, o.expires_at, o.access_days,
                   o.access_ends_at, o.email_domains, o.max_redemptions, o.times_redeemed,
                   array(select s.sublicense_id from code_offer_sublicenses s
                         where s.client_id = o.client_id and s.offer_id = o.id order by 1) as "sublicenses!"
@@ -79,9 +81,10 @@ pub(super) struct Locked {
 /// Locks offers and codes until the transaction ends: by offer, and within it by code.
 pub(super) async fn lock(conn: &mut PgConnection, client: ClientId, codes: &[Uuid]) -> Result<Vec<Locked>, Fault> {
     let rows = sqlx::query!(
-        "select c.id, c.state, o.version, o.times_redeemed
-         from code_offers o join codes c on c.client_id = o.client_id and c.offer_id = o.id
-         where c.client_id = $1 and c.id = any($2) order by o.id, c.id for no key update of o, c",
+        r#"select c.id, case when c.state = 'unused' and c.id <= o.revoking_to then 'revoked' else c.state end as "state!",
+                  o.version, o.times_redeemed
+           from code_offers o join codes c on c.client_id = o.client_id and c.offer_id = o.id
+           where c.client_id = $1 and c.id = any($2) order by o.id, c.id for no key update of o, c"#,
         client.uuid(),
         codes,
     )

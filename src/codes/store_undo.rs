@@ -187,35 +187,8 @@ pub(super) async fn set_revoked(
     Ok(())
 }
 
-/// Revokes up to `limit` unused codes of a batch after `after`, in the order of their ids; the last one looked at, and
-/// how many were revoked.
-pub(super) async fn revoke_unused(
-    conn: &mut PgConnection,
-    client: ClientId,
-    batch: BatchId,
-    after: Uuid,
-    limit: i64,
-) -> Result<Option<(Uuid, i64)>, Fault> {
-    let row = sqlx::query!(
-        r#"with part as (
-             select id, state from codes where client_id = $1 and offer_id = $2 and id > $3 order by id limit $4
-           ), done as (
-             update codes c set state = 'revoked' from part
-             where c.client_id = $1 and c.id = part.id and part.state = 'unused' returning c.id
-           )
-           select (select id from part order by id desc limit 1) as last, (select count(*) from done) as "count!""#,
-        client.uuid(),
-        batch.uuid(),
-        after,
-        limit,
-    )
-    .fetch_one(conn)
-    .await?;
-    Ok(row.last.map(|last| (last, row.count)))
-}
-
-/// Counts codes that were revoked together.
-pub(super) async fn add_revoked(
+/// Counts every unused code of a batch as revoked, and notes that they are to be marked so. The batch is locked.
+pub(super) async fn begin_revoking(
     conn: &mut PgConnection,
     client: ClientId,
     batch: BatchId,
@@ -223,14 +196,79 @@ pub(super) async fn add_revoked(
     now: DateTime<Utc>,
 ) -> Result<(), Fault> {
     sqlx::query!(
-        "update code_offers set codes_revoked = codes_revoked + $3, rest_revoked_at = $4, updated_at = $4
+        "update code_offers o set codes_revoked = codes_revoked + $3, rest_revoked_at = $4, updated_at = $4,
+                revoking_from = coalesce(revoking_from, $5),
+                revoking_to = coalesce((select c.id from codes c where c.client_id = o.client_id and c.offer_id = o.id
+                                        order by c.id desc limit 1), $5)
          where client_id = $1 and id = $2",
         client.uuid(),
         batch.uuid(),
         count,
         now,
+        Uuid::nil(),
     )
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// A batch whose codes are to be marked as revoked and that nobody else is at, locked until the transaction ends.
+pub(super) async fn claim_revoking(conn: &mut PgConnection) -> Result<Option<(ClientId, BatchId)>, Fault> {
+    let row = sqlx::query!(
+        "select client_id, id from code_offers where revoking_to is not null
+         order by rest_revoked_at limit 1 for no key update skip locked"
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|row| (row.client_id.into(), row.id.into())))
+}
+
+/// Marks codes as revoked, up to `limit` of them looked at, in the order of their ids; whether there may be more. The
+/// batch is locked.
+pub(super) async fn revoke_some(
+    conn: &mut PgConnection,
+    client: ClientId,
+    batch: BatchId,
+    limit: i64,
+) -> Result<bool, Fault> {
+    let last = sqlx::query_scalar!(
+        r#"with part as (
+             select c.id, c.state from code_offers o
+             join codes c on c.client_id = o.client_id and c.offer_id = o.id and c.id > o.revoking_from and c.id <= o.revoking_to
+             where o.client_id = $1 and o.id = $2 order by c.id limit $3
+           ), done as (
+             update codes c set state = 'revoked' from part
+             where c.client_id = $1 and c.id = part.id and part.state = 'unused'
+           )
+           select id from part order by id desc limit 1"#,
+        client.uuid(),
+        batch.uuid(),
+        limit,
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "update code_offers set revoking_from = $3, revoking_to = case when $3::uuid is null then null else revoking_to end
+         where client_id = $1 and id = $2",
+        client.uuid(),
+        batch.uuid(),
+        last,
+    )
+    .execute(conn)
+    .await?;
+    Ok(last.is_some())
+}
+
+/// Whether the rest of the batch of a code is being revoked.
+pub(super) async fn is_revoking(conn: &mut PgConnection, client: ClientId, code: CodeId) -> Result<bool, Fault> {
+    let found = sqlx::query_scalar!(
+        r#"select o.revoking_to is not null as "is_revoking!"
+           from codes c join code_offers o on o.client_id = c.client_id and o.id = c.offer_id
+           where c.client_id = $1 and c.id = $2"#,
+        client.uuid(),
+        code.uuid(),
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(found.unwrap_or(false))
 }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     admin::present,
-    ids::{BatchId, CodeId, LearnerId, RegistrationCodeId, SublicenseId},
+    ids::{BatchId, CodeId, LearnerId, RedemptionId, RegistrationCodeId, SublicenseId},
 };
 
 /// One code, many learners.
@@ -85,14 +85,22 @@ pub struct CodeView {
 /// One use of a registration code.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct RedemptionView {
-    #[serde(skip)]
-    pub id: uuid::Uuid,
+    pub id: RedemptionId,
     pub learner: LearnerId,
     pub redeemed_at: DateTime<Utc>,
     /// When it was taken back; null while it stands.
     pub undone_at: Option<DateTime<Utc>>,
-    /// Why: `merged`, `restored`.
+    /// Why: `undone` by an admin; `merged`, when the learner became one with another who had no need of it.
     pub undone_why: Option<String>,
+}
+
+/// How one use of a registration code is undone.
+#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UndoRedemption {
+    /// Whether what the code gave the learner ends, too. They keep it where this is left out.
+    #[serde(default)]
+    pub ends_access: bool,
 }
 
 /// Changes of a registration code. What is left out stays as it is; null clears.
@@ -214,7 +222,7 @@ pub enum LineOutcome {
 /// How many codes were revoked.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 pub struct Revoked {
-    pub revoked: i64,
+    pub revoked: i32,
 }
 
 macro_rules! required {
@@ -298,6 +306,8 @@ pub(super) struct StoredOffer {
     pub codes_total: i32,
     pub codes_revoked: i32,
     pub codes_to_come: i32,
+    /// Codes are being marked as revoked.
+    pub is_revoking: bool,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
 }

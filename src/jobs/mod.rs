@@ -6,7 +6,7 @@
 //! | refresh of metadata and discovery | 20 s | each claims rows with a lease (`for update skip locked`) |
 //! | mails that are due | 1 s | each claims rows with a lease (`for update skip locked`) |
 //! | reminders of invites, and their ends | 20 s | reminders are claimed (`for update skip locked`); an end is noted once, by a condition |
-//! | large batches of codes | 2 s | each claims one batch for one chunk (`for update skip locked`) |
+//! | large batches of codes, generated or revoked | 2 s | each claims one batch for one chunk (`for update skip locked`) |
 //! | imports: their dry runs and what was confirmed | 1 s | one holds an import's lease and does batches, each one transaction |
 //! | which sealing keys this replica holds | 5 s | each tells its own |
 //! | values that are to be under a new sealing key | 2 s | each locks one walk for its next rows (`for update skip locked`) |
@@ -78,13 +78,13 @@ pub async fn follow_invites(app: &App, now: DateTime<Utc>) -> Result<(), Fault> 
     Ok(())
 }
 
-/// Generates what is due of large batches of codes, until nothing is.
+/// Generates and revokes what is due of large batches of codes, until nothing is.
 async fn fill(app: &App, stop: &CancellationToken) {
     let mut turns = turns(app, FILL_EVERY);
     while stop.run_until_cancelled(turns.tick()).await.is_some() {
-        let mut turn = codes::fill_due(app, app.clock.now()).await;
+        let mut turn = codes::batches_due(app, app.clock.now()).await;
         while matches!(turn, Ok(true)) && !stop.is_cancelled() {
-            turn = codes::fill_due(app, app.clock.now()).await;
+            turn = codes::batches_due(app, app.clock.now()).await;
         }
         tell("codes", turn.map(|_| ()));
     }

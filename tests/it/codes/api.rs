@@ -2,8 +2,9 @@
 
 use reqwest::Method;
 use serde_json::json;
+use usher::codes::CodeResult;
 
-use super::{BASE, Scene, text};
+use super::{BASE, Scene, is_redeemed, text};
 
 #[tokio::test]
 async fn a_registration_code_is_made_shown_changed_and_listed() {
@@ -157,4 +158,81 @@ async fn another_clients_codes_are_not_there() {
     let sales = scene.sublicense("main").await;
     let deleted = scene.operator.delete(&format!("{BASE}/sublicenses/{sales}")).await;
     assert!(deleted.status.is_client_error());
+}
+
+#[tokio::test]
+async fn one_use_of_a_registration_code_is_undone_and_stays_in_the_history() {
+    let scene = Scene::start().await;
+    let code = scene.registration(json!({ "max_redemptions": 1 })).await;
+    let (ada, bob) = (scene.learner("ada@acme.example", true).await, scene.learner("bob@acme.example", true).await);
+    assert!(is_redeemed(&scene.redeem(ada, &[text(&code)]).await[0]));
+    assert_eq!(scene.redeem(bob, &[text(&code)]).await, [CodeResult::UsedUp]);
+    let path = format!("{BASE}/registration-codes/{}", code["id"].as_str().unwrap());
+    let list = async || scene.operator.get(&format!("{path}/redemptions")).await.ok()["items"].clone();
+    let use_of = list().await[0].clone();
+    let undo = format!("{path}/redemptions/{}/undo", use_of["id"].as_str().unwrap());
+    // Without more words the learner keeps what they got.
+    let undone = scene.operator.post(&undo, json!({})).await.ok();
+    assert_eq!((&undone["learner"], &undone["undone_why"]), (&use_of["learner"], &json!("undone")));
+    assert_eq!(scene.grants(ada).await, 1);
+    assert_eq!(scene.operator.get(&path).await.ok()["times_redeemed"], 0);
+    assert!(is_redeemed(&scene.redeem(bob, &[text(&code)]).await[0]), "the use is there for somebody else");
+    // Said again, it takes nothing from Bob.
+    assert_eq!(scene.operator.post(&undo, json!({ "ends_access": true })).await.ok(), undone);
+    assert_eq!(scene.operator.get(&path).await.ok()["times_redeemed"], 1);
+    assert_eq!(scene.grants(ada).await, 1);
+    assert_eq!(list().await.as_array().unwrap().len(), 2);
+    let told = "select count(*) from outbox_events where client_id = $1 and type = 'redemption.undone'";
+    assert_eq!(scene.count(told).await, 1);
+}
+
+#[tokio::test]
+async fn undoing_a_use_with_its_access_ends_what_this_code_gave_and_frees_the_seat() {
+    let scene = Scene::start().await;
+    scene.operator.patch(BASE, json!({ "seat_limit": 1 })).await.ok();
+    let code = scene.registration(json!({})).await;
+    let (ada, bob) = (scene.learner("ada@acme.example", true).await, scene.learner("bob@acme.example", true).await);
+    assert!(is_redeemed(&scene.redeem(ada, &[text(&code)]).await[0]));
+    assert_eq!(scene.redeem(bob, &[text(&code)]).await, [CodeResult::SeatsFull]);
+    let path = format!("{BASE}/registration-codes/{}/redemptions", code["id"].as_str().unwrap());
+    let id = scene.operator.get(&path).await.ok()["items"][0]["id"].as_str().unwrap().to_owned();
+    let undone = scene.operator.post(&format!("{path}/{id}/undo"), json!({ "ends_access": true })).await.ok();
+    assert!(undone["undone_at"].is_string());
+    assert_eq!(scene.grants(ada).await, 0);
+    assert_eq!(scene.operator.get(BASE).await.ok()["seats_used"], 0);
+    assert!(is_redeemed(&scene.redeem(bob, &[text(&code)]).await[0]));
+}
+
+#[tokio::test]
+async fn a_use_is_undone_by_its_own_code_and_client_only() {
+    let scene = Scene::start().await;
+    scene.operator.post("/api/v1/clients", json!({ "slug": "globex", "name": "Globex" })).await.ok();
+    let (code, other) = (scene.registration(json!({})).await, scene.registration(json!({})).await);
+    let (_, single) = scene.batch(json!({ "count": 1, "sublicenses": ["sales"] })).await;
+    let ada = scene.learner("ada@acme.example", true).await;
+    assert!(is_redeemed(&scene.redeem(ada, &[text(&code)]).await[0]));
+    assert!(is_redeemed(&scene.redeem(ada, &[text(&single[0])]).await[0]));
+    let code = code["id"].as_str().unwrap();
+    let list = scene.operator.get(&format!("{BASE}/registration-codes/{code}/redemptions")).await.ok();
+    let id = list["items"][0]["id"].as_str().unwrap();
+    let batch = single[0]["batch"].as_str().unwrap().replace("bat_", "reg_");
+    let of_batch: uuid::Uuid = sqlx::query_scalar(
+        "select r.id from redemptions r join code_offers o on o.id = r.offer_id and o.kind = 'redemption'",
+    )
+    .fetch_one(&scene.app.db)
+    .await
+    .unwrap();
+    let own = scene.app.admin_of("globex").await;
+    let other = other["id"].as_str().unwrap();
+    for (caller, base, code, id) in [
+        (&own, "/api/v1/clients/globex", code, id.to_owned()),
+        (&own, BASE, code, id.to_owned()),
+        (&scene.operator, BASE, other, id.to_owned()),
+        (&scene.operator, BASE, code, format!("rdm_{}", "0".repeat(32))),
+        (&scene.operator, BASE, batch.as_str(), format!("rdm_{}", of_batch.simple())),
+    ] {
+        let path = format!("{base}/registration-codes/{code}/redemptions/{id}/undo");
+        assert_eq!(caller.post(&path, json!({ "ends_access": true })).await.problem(404), "not_found", "{path}");
+    }
+    assert_eq!(scene.grants(ada).await, 2);
 }

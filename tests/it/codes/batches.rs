@@ -117,20 +117,20 @@ async fn a_large_batch_comes_in_turns_and_goes_on_where_it_stopped() {
     let now = scene.app.clock.now();
     let dying = tokio::spawn({
         let app = (*scene.app).clone();
-        async move { codes::fill_due(&app, now).await }
+        async move { codes::batches_due(&app, now).await }
     });
     tokio::task::yield_now().await;
     dying.abort();
     let _aborted = dying.await;
     let mut turns = 0;
-    while codes::fill_due(&scene.app, now).await.unwrap() {
+    while codes::batches_due(&scene.app, now).await.unwrap() {
         turns += 1;
     }
     assert!(turns <= 3, "{turns}");
     let shown = scene.operator.get(&path).await.ok();
     if shown["codes_to_come"] != json!(0) {
         // The aborted turn still held its claim when the last one asked.
-        while codes::fill_due(&scene.app, now).await.unwrap() {}
+        while codes::batches_due(&scene.app, now).await.unwrap() {}
     }
     let shown = scene.operator.get(&path).await.ok();
     assert_eq!((&shown["codes_total"], &shown["codes_to_come"]), (&json!(100_001), &json!(0)));
@@ -240,4 +240,84 @@ async fn a_restored_code_takes_its_access_and_its_seat_back_and_keeps_its_histor
     );
     let query = "select count(*) from outbox_events where client_id = $1 and type in ('code.restored', 'access.ended')";
     assert_eq!(scene.count(query).await, 2);
+}
+
+/// Gives a batch so many codes more, as if they had been generated.
+async fn fill(scene: &Scene, batch: &str, count: i32) {
+    let digits = batch.strip_prefix("bat_").unwrap();
+    sqlx::query(
+        "with more as (
+             insert into codes (client_id, id, offer_id, key, text)
+             select client_id, gen_random_uuid(), id, 'FILLED' || n, 'FILLED' || n
+             from code_offers, generate_series(1, $2) n where id = $1::uuid)
+         update code_offers set codes_total = codes_total + $2 where id = $1::uuid",
+    )
+    .bind(digits)
+    .bind(count)
+    .execute(&scene.app.db)
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn the_rest_of_a_large_batch_is_dead_at_once_and_marked_in_turns() {
+    let scene = Scene::start().await;
+    let (batch, codes) = scene.batch(json!({ "count": 2 })).await;
+    fill(&scene, &batch, 100_001).await;
+    let (ada, bob) = (scene.learner("ada@acme.example", true).await, scene.learner("bob@acme.example", true).await);
+    assert!(is_redeemed(&scene.redeem(ada, &[text(&codes[0])]).await[0]));
+    let path = format!("{BASE}/redemption-batches/{batch}");
+    assert_eq!(scene.operator.post(&format!("{path}/revoke"), json!({})).await.ok()["revoked"], 100_002);
+    let marked = "select count(*) from codes where client_id = $1 and state = 'revoked'";
+    assert_eq!(scene.count(marked).await, 0, "the request itself marks none");
+    assert_eq!(scene.redeem(bob, &[text(&codes[1])]).await, [CodeResult::NotValid]);
+    let shown = scene.operator.get(&path).await.ok();
+    assert_eq!((&shown["codes_redeemed"], &shown["codes_unused"]), (&json!(1), &json!(0)));
+    // Meanwhile nothing else happens to the batch that the marking could undo.
+    let restore = format!("{BASE}/codes/{}/restore", codes[1]["id"].as_str().unwrap());
+    assert_eq!(scene.operator.post(&restore, json!({})).await.problem(409), "codes.revoking");
+    let more = scene.operator.post(&format!("{path}/append"), json!({ "count": 1 })).await;
+    assert_eq!(more.problem(409), "codes.revoking");
+    assert_eq!(scene.operator.post(&format!("{path}/revoke"), json!({})).await.ok()["revoked"], 0);
+    let now = scene.app.clock.now();
+    assert!(codes::batches_due(&scene.app, now).await.unwrap());
+    let some = scene.count(marked).await;
+    assert!((1..=20_000).contains(&some), "a turn marks a part: {some}");
+    while codes::batches_due(&scene.app, now).await.unwrap() {}
+    assert_eq!(scene.count(marked).await, 100_002);
+    let restored = scene.operator.post(&restore, json!({})).await.ok();
+    assert_eq!(restored["state"], "unused");
+    assert!(is_redeemed(&scene.redeem(bob, &[text(&codes[1])]).await[0]));
+    scene.operator.post(&format!("{path}/append"), json!({ "count": 1 })).await.ok();
+    assert_eq!(scene.operator.get(&path).await.ok()["codes_unused"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redemption_that_waits_for_the_batch_finds_it_revoked() {
+    let scene = Scene::start().await;
+    let (batch, codes) = scene.batch(json!({ "count": 1 })).await;
+    let ada = scene.learner("ada@acme.example", true).await;
+    // The batch as it is while an admin revokes a million codes of it, before the commit.
+    let mut revoking = scene.app.db.begin().await.unwrap();
+    sqlx::query(
+        "update code_offers set rest_revoked_at = now(), revoking_from = $2::uuid, revoking_to = $3::uuid
+         where id = $1::uuid",
+    )
+    .bind(batch.strip_prefix("bat_").unwrap())
+    .bind("00000000000000000000000000000000")
+    .bind("ffffffffffffffffffffffffffffffff")
+    .execute(&mut *revoking)
+    .await
+    .unwrap();
+    let texts = [text(&codes[0])];
+    let redeemed = scene.redeem(ada, &texts);
+    let commit = async {
+        while scene.waiting_for_locks().await == 0 {
+            tokio::task::yield_now().await;
+        }
+        revoking.commit().await.unwrap();
+    };
+    let (redeemed, ()) = tokio::join!(redeemed, commit);
+    assert_eq!(redeemed, [CodeResult::NotValid]);
+    assert_eq!(scene.grants(ada).await, 0);
 }

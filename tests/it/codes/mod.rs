@@ -77,6 +77,13 @@ impl Scene {
         learner(&self.app, self.client, email, is_verified).await
     }
 
+    /// Sessions of the database that wait for another's lock.
+    pub async fn waiting_for_locks(&self) -> i64 {
+        let sql =
+            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+        sqlx::query_scalar(sql).fetch_one(&self.app.db).await.unwrap()
+    }
+
     pub async fn learners(&self, count: usize) -> Vec<LearnerId> {
         let now = self.app.clock.now();
         let ids: Vec<LearnerId> = (0..count).map(|_| self.app.entropy.id(now)).collect();
