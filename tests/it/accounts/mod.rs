@@ -11,6 +11,7 @@ mod merge;
 mod reset;
 mod sign_in;
 mod throttle;
+mod verify_first;
 
 use chrono::{DateTime, Duration, Utc};
 use secrecy::SecretString;

@@ -162,3 +162,85 @@ async fn a_replicas_worker_does_it_all_by_itself() {
     worker.await.unwrap();
     all_done_once(&app, &operator, &import, 20).await;
 }
+
+/// Sessions of the database that wait for another's lock.
+async fn waiting_for_locks(app: &App) -> i64 {
+    let sql = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    count(app, sql).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_is_killed_in_the_middle_of_a_batch_leaves_nothing_of_it() {
+    let app = App::start().await;
+    let operator = acme(&app).await;
+    let import = running(&app, &operator, people(0..MANY)).await;
+    // Somebody else is about to make a record of one of them: the second batch waits for it in its midst.
+    let mut other = app.db.begin().await.unwrap();
+    sqlx::query(
+        "insert into learners (client_id, id, sub, email, email_key, is_unclaimed, created_at, updated_at)
+         select id, gen_random_uuid(), gen_random_uuid(), 'p1500@acme.example', 'p1500@acme.example', true, now(), now()
+         from clients",
+    )
+    .execute(&mut *other)
+    .await
+    .unwrap();
+    let mut worker = tokio::process::Command::new(env!("CARGO_BIN_EXE_usher"))
+        .arg("serve")
+        .envs(app.environment())
+        .stderr(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    while waiting_for_locks(&app).await == 0 {
+        assert!(worker.try_wait().unwrap().is_none(), "it serves");
+        tokio::task::yield_now().await;
+    }
+    // SIGKILL: it can tidy nothing.
+    worker.kill().await.unwrap();
+    other.rollback().await.unwrap();
+    while waiting_for_locks(&app).await > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(show(&operator, &import).await["rows_done"], 1000);
+    assert!(!Worker::new(&app).turn(&app).await.unwrap(), "its lease still runs: it might be alive");
+    app.clock.advance(Duration::seconds(61));
+    work(&app).await;
+    all_done_once(&app, &operator, &import, MANY).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_looked_people_up_in_an_empty_table_does_not_read_the_whole_client_later() {
+    // One connection for everything, so that it has kept its plans from when there was nobody.
+    let app = App::with().settings(|raw| raw.database.max_connections = 2).start().await;
+    let operator = acme(&app).await;
+    sqlx::query("alter table learners set (autovacuum_enabled = false)").execute(&app.db).await.unwrap();
+    for number in 0..8 {
+        checked(&app, &operator, "", &people(number..number + 1)).await;
+    }
+    let import = running(&app, &operator, people(0..MANY)).await;
+    work(&app).await;
+    assert_eq!(show(&operator, &import).await["state"], "done");
+    // What indexes of learners gave is told when a session ends.
+    let url = app.settings.database.url.clone();
+    app.db.close().await;
+    let mut conn =
+        <sqlx::PgConnection as sqlx::Connection>::connect(secrecy::ExposeSecret::expose_secret(&url)).await.unwrap();
+    let mut read: i64 = 0;
+    let mut others: i64 = 1;
+    while others > 0 {
+        others = sqlx::query_scalar(
+            "select count(*) from pg_stat_activity
+             where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'",
+        )
+        .fetch_one(&mut conn)
+        .await
+        .unwrap();
+        read =
+            sqlx::query_scalar("select sum(idx_tup_read)::bigint from pg_stat_user_indexes where relname = 'learners'")
+                .fetch_one(&mut conn)
+                .await
+                .unwrap();
+    }
+    let rows = i64::try_from(MANY).unwrap();
+    assert!(read > rows && read < 20 * rows, "{read} entries of indexes for {rows} rows");
+}

@@ -149,7 +149,8 @@ impl App {
             ("MAIL__URL", raw.mail.url.expose_secret().to_owned()),
             ("MAIL__FROM", raw.mail.from.clone().unwrap_or_default()),
         ];
-        settings.into_iter().map(|(name, value)| (format!("USHER__{name}"), value)).collect()
+        let set = settings.into_iter().filter(|(_, value)| !value.is_empty());
+        set.map(|(name, value)| (format!("USHER__{name}"), value)).collect()
     }
 
     /// Another process of the same deployment: the same servers, keys, public origin and clock, its own caches and
