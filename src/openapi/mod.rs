@@ -1,6 +1,8 @@
-//! The admin API as a whole: every part's routes in one list, its OpenAPI document, a page that shows it, and problems in
+//! The admin API as a whole: every part's routes in one list, its OpenAPI document, a page that shows it, a page of every
+//! error code, and problems in
 //! place of bare 404s and 405s.
 
+mod errors;
 mod page;
 
 use std::sync::Arc;
@@ -49,7 +51,7 @@ const TAGS: &[(&str, &str)] = &[
 ];
 
 const DESCRIPTION: &str = "Lists are pages: `items` and `next_cursor`, to be given as `cursor`. Errors are problem details \
-(RFC 9457) with a stable `code` and a `reference` that is found again in the logs and the audit trail. A `{client}` segment \
+(RFC 9457) with a stable `code` (each is explained at `/api/docs/errors`) and a `reference` that is found again in the logs and the audit trail. A `{client}` segment \
 takes the client's id or its slug. A POST takes an `Idempotency-Key`: repeated within 24 hours it changes nothing twice and \
 answers the same, marked `Idempotency-Replayed: true`; what is shown once is not shown again. Times are RFC 3339 in UTC. \
 Unknown and read-only fields are refused. Another client's id answers as one that never was.";
@@ -109,6 +111,7 @@ pub fn router(app: &App) -> Router<App> {
     router
         .route("/api/openapi.json", get(serve_json))
         .route("/api/docs", get(serve_page))
+        .route("/api/docs/errors", get(async || Html(errors::render())))
         .route("/api/v1/imports/template.csv", get(imports::api::serve_template))
         .route("/api/docs.css", get(async || ([(header::CONTENT_TYPE, "text/css")], page::STYLE)))
         .layer(Extension(rendered))

@@ -14,14 +14,13 @@ pub(super) const STYLE: &str = include_str!("docs.css");
 
 /// Renders the page.
 pub(super) fn render(document: &OpenApi) -> String {
-    let mut page = String::from(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>Usher admin API</title>\
-         <link rel=\"stylesheet\" href=\"/api/docs.css\"></head><body><main>",
-    );
+    let mut page = head(&document.info.title);
     put(&mut page, format_args!("<h1>{}</h1>", escape(&document.info.title)));
     put(&mut page, format_args!("<p>{}</p>", text(document.info.description.as_deref().unwrap_or_default())));
-    page.push_str("<p>For programs: <a href=\"/api/openapi.json\">openapi.json</a>.</p>");
+    page.push_str(
+        "<p>For programs: <a href=\"/api/openapi.json\">openapi.json</a>. What went wrong: \
+         <a href=\"/api/docs/errors\">every error code</a>.</p>",
+    );
     let tags: Vec<_> = document.tags.iter().flatten().collect();
     page.push_str("<nav aria-label=\"Resources\"><ul>");
     for tag in &tags {
@@ -54,6 +53,16 @@ pub(super) fn render(document: &OpenApi) -> String {
     }
     page.push_str("</section></main></body></html>");
     page
+}
+
+/// The beginning of a page, up to its heading.
+pub(super) fn head(title: &str) -> String {
+    format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>{}</title>\
+         <link rel=\"stylesheet\" href=\"/api/docs.css\"></head><body><main>",
+        escape(title)
+    )
 }
 
 fn operations(item: &PathItem) -> impl Iterator<Item = (&'static str, &Operation)> {
@@ -112,16 +121,16 @@ fn body_link(body: &RequestBody) -> String {
     links.collect::<Vec<_>>().join(", ")
 }
 
-fn put(page: &mut String, piece: std::fmt::Arguments<'_>) {
+pub(super) fn put(page: &mut String, piece: std::fmt::Arguments<'_>) {
     page.write_fmt(piece).expect("writing to a String does not fail");
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 /// Escapes, and shows what stands between backticks as code.
-fn text(source: &str) -> String {
+pub(super) fn text(source: &str) -> String {
     let parts = source.split('`').enumerate();
     parts
         .map(|(index, part)| if index % 2 == 1 { format!("<code>{}</code>", escape(part)) } else { escape(part) })

@@ -15,7 +15,8 @@ use usher::{
 use crate::support::{Admin, App, Reply};
 
 /// Documents that anybody may read, and the answer to paths that lead nowhere.
-const OPEN: &[&str] = &["/api/openapi.json", "/api/docs", "/api/docs.css", "/api/v1/imports/template.csv"];
+const OPEN: &[&str] =
+    &["/api/openapi.json", "/api/docs", "/api/docs/errors", "/api/docs.css", "/api/v1/imports/template.csv"];
 
 fn path_of(route: &Route, client: &str) -> String {
     let fill = |segment: &str| match segment {

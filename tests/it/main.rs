@@ -21,6 +21,7 @@ mod codes;
 mod config;
 mod connections;
 mod demo;
+mod error_codes;
 mod guessing;
 mod health;
 mod home;
