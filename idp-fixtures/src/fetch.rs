@@ -4,14 +4,21 @@ use anyhow::{Context, Result, ensure};
 use std::time::Duration;
 use url::{Host, Url};
 
+fn client() -> Result<reqwest::Client> {
+    let builder = reqwest::Client::builder().timeout(Duration::from_secs(10)).no_proxy();
+    Ok(builder.redirect(reqwest::redirect::Policy::none()).build()?)
+}
+
+/// Posts a form; the status of the answer.
+pub async fn post_form(url: &str, fields: &[(&str, &str)]) -> Result<u16> {
+    ensure!(is_loopback(url), "{url} is not on this machine");
+    let response = client()?.post(url).form(fields).send().await.with_context(|| format!("cannot reach {url}"))?;
+    Ok(response.status().as_u16())
+}
+
 /// Reads a document of at most 1 MB.
 pub async fn text(url: &str) -> Result<String> {
-    let client = reqwest::Client::builder()
-        .timeout(Duration::from_secs(10))
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .build()?;
-    let response = client.get(url).send().await.with_context(|| format!("cannot read {url}"))?;
+    let response = client()?.get(url).send().await.with_context(|| format!("cannot read {url}"))?;
     ensure!(response.status().is_success(), "{url} answers {}", response.status());
     let body = response.bytes().await?;
     ensure!(body.len() <= 1_000_000, "{url} answers more than 1 MB");

@@ -50,6 +50,12 @@ impl Sessions {
         self.lock().remove(&self.token(headers)?)
     }
 
+    /// The session of this index.
+    #[must_use]
+    pub fn with_index(&self, index: &str) -> Option<IdpSession> {
+        self.lock().values().find(|session| session.index == index).cloned()
+    }
+
     /// Ends the session of this index.
     pub fn end_index(&self, index: &str) {
         self.lock().retain(|_, session| session.index != index);

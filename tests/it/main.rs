@@ -28,6 +28,7 @@ mod home;
 mod imports;
 mod invites;
 mod keys;
+mod logout;
 mod mail_api;
 mod mail_catcher;
 mod mail_faults;

@@ -146,6 +146,7 @@ async fn oidc_provider(alg: &str, claims_only_in_userinfo: bool) -> Peer {
     let client = json!({
         "client_id": "usher", "client_secret": "a secret that only two know",
         "redirect_uris": ["http://localhost/oidc/callback"], "id_token_signed_response_alg": alg,
+        "backchannel_logout_uri": "http://localhost/nowhere", "backchannel_logout_session_required": true,
     });
     Peer::oidc_provider(&json!({
         "alg": alg,
@@ -207,4 +208,67 @@ async fn nobody_of_that_name_at_the_provider_ends_in_a_page_and_a_typed_reason()
     let last = sign_in(&app, &app.browser(), &connection, "nobody").await;
     assert!(!last.status.is_redirection());
     assert!(last_code(&operator).await.starts_with("login.oidc."));
+}
+
+/// Two browsers that share one session at the peer, signed in here on two replicas.
+async fn two_browsers(app: &App, replica: &App, peer: &Peer, connection: &str) -> [Browser; 2] {
+    let told_at = app.url(&format!("/oidc/{connection}/backchannel-logout"));
+    let control = reqwest::Client::builder().no_proxy().build().unwrap();
+    let control = control.post(format!("{}/control/told-at", peer.text("issuer")));
+    let body = json!({ "client": "usher", "uri": told_at }).to_string();
+    assert_eq!(control.body(body).send().await.unwrap().status(), 204);
+    let (first, second) = (app.browser(), app.browser().via(replica));
+    sign_in(app, &first, connection, "grace").await.expect(303);
+    for cookie in first.cookies().iter().filter(|cookie| !cookie.name.contains("usher")) {
+        second.set_cookie("127.0.0.1", &cookie.name, &cookie.value);
+    }
+    let start = second.open(app.url(&format!("/acme/login/{connection}"))).await;
+    let landed = second.follow_all(start).await.expect(200);
+    assert_eq!(landed.url.path(), "/acme/dashboard", "the peer knows the second browser without its form");
+    [first, second]
+}
+
+async fn sees_dashboard(app: &App, browser: &Browser) -> bool {
+    browser.open(app.url("/acme/dashboard")).await.status == 200
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_logout_at_oidc_provider_ends_the_sessions_of_both_browsers_on_both_replicas() {
+    let peer = oidc_provider("ES256", false).await;
+    let (app, operator) = gateway().await;
+    let replica = app.replica();
+    let connection = oidc_connection(&operator, &peer, "ES256", json!({})).await;
+    let [first, second] = two_browsers(&app, &replica, &peer, &connection).await;
+    let another = app.browser();
+    sign_in(&app, &another, &connection, "grace").await.expect(303);
+    assert!(
+        sees_dashboard(&app, &first).await
+            && sees_dashboard(&app, &second).await
+            && sees_dashboard(&app, &another).await
+    );
+    let page = first.visit(format!("{}/session/end", peer.text("issuer"))).await.expect(200);
+    first.submit(&page.form()).await;
+    assert!(!sees_dashboard(&app, &first).await && !sees_dashboard(&app, &second).await);
+    assert!(sees_dashboard(&app, &another).await, "it has a session of its own at the peer");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_learner_who_signs_out_here_is_signed_out_at_oidc_provider_and_comes_back() {
+    let peer = oidc_provider("RS256", false).await;
+    let (app, operator) = gateway().await;
+    let replica = app.replica();
+    let connection = oidc_connection(&operator, &peer, "RS256", json!({})).await;
+    let [first, second] = two_browsers(&app, &replica, &peer, &connection).await;
+    let dashboard = first.open(app.url("/acme/dashboard")).await.expect(200);
+    let button = dashboard.forms().into_iter().find(|form| form.action.ends_with("/logout")).unwrap();
+    let page = first.submit(&button).await;
+    let question = first.follow_all(page).await.expect(200);
+    assert!(question.url.as_str().starts_with(peer.text("issuer")), "{}", question.url);
+    let page = first.submit(&question.form()).await;
+    let page = first.follow_all(page).await.expect(200);
+    assert!(page.says(usher::http::text::signed_out::EVERYWHERE.heading), "{}", page.text());
+    assert!(!sees_dashboard(&app, &first).await && !sees_dashboard(&app, &second).await);
+    let start = second.open(app.url(&format!("/acme/login/{connection}"))).await;
+    let login = second.follow_all(start).await.expect(200);
+    assert!(login.form().value("username").is_some(), "the peer asks who it is again");
 }

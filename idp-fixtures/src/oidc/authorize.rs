@@ -140,16 +140,6 @@ pub(super) async fn login(Shared(op): Shared<Arc<State>>, Form(form): Form<Login
     with_cookie(response, cookie)
 }
 
-pub(super) async fn logout_page(Shared(op): Shared<Arc<State>>) -> Response {
-    let body = "<form method=\"post\" action=\"/logout\"><button type=\"submit\">Sign out</button></form>";
-    pages::page(&op.org, "Sign out", body)
-}
-
-pub(super) async fn logout(Shared(op): Shared<Arc<State>>, headers: HeaderMap) -> Response {
-    op.sessions.end(&headers);
-    pages::page(&op.org, "Signed out", "<p><a href=\"/login\">Sign in again</a></p>")
-}
-
 /// The authorization response with a fresh code for this person.
 pub(super) fn callback_of(op: &State, asked: &Authorization, session: &IdpSession) -> Callback {
     let code = random_hex(24);

@@ -24,23 +24,45 @@ pub struct Client {
     pub auth: ClientAuth,
     /// Exact redirect URIs; empty stands for any on this machine.
     pub redirect_uris: Vec<String>,
+    /// Where logout tokens go; may be relative to the redirect URI, such as `backchannel-logout`.
+    pub backchannel_logout_uri: Option<String>,
 }
 
 impl Client {
     #[must_use]
     pub fn with_secret(id: &str, secret: &str) -> Self {
-        Self { id: id.to_owned(), auth: ClientAuth::Secret(secret.to_owned()), redirect_uris: Vec::new() }
+        Self { auth: ClientAuth::Secret(secret.to_owned()), ..Self::public(id) }
     }
 
     #[must_use]
     pub fn with_keys_at(id: &str, jwks_uri: &str) -> Self {
         let auth = ClientAuth::PrivateKeyJwt { jwks_uri: jwks_uri.to_owned() };
-        Self { id: id.to_owned(), auth, redirect_uris: Vec::new() }
+        Self { auth, ..Self::public(id) }
     }
 
     #[must_use]
     pub fn public(id: &str) -> Self {
-        Self { id: id.to_owned(), auth: ClientAuth::Public, redirect_uris: Vec::new() }
+        Self { id: id.to_owned(), auth: ClientAuth::Public, redirect_uris: Vec::new(), backchannel_logout_uri: None }
+    }
+
+    /// Has it told of logouts at this address.
+    #[must_use]
+    pub fn told_at(mut self, uri: &str) -> Self {
+        self.backchannel_logout_uri = Some(uri.to_owned());
+        self
+    }
+
+    /// Whether somebody who signed out may be sent there: to any address on this machine.
+    #[must_use]
+    pub fn may_return_to(&self, uri: &str) -> bool {
+        crate::fetch::is_loopback(uri)
+    }
+
+    pub(super) fn secret(&self) -> Option<String> {
+        match &self.auth {
+            ClientAuth::Secret(secret) => Some(secret.clone()),
+            ClientAuth::PrivateKeyJwt { .. } | ClientAuth::Public => None,
+        }
     }
 
     /// Whether codes may be sent there.

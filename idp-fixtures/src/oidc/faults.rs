@@ -80,6 +80,11 @@ pub struct Faults {
     pub decoy_keys: usize,
     /// The JWKS leaves the `kid` out.
     pub anonymous_keys: bool,
+    /// Claims of a logout token replaced or removed.
+    pub logout_claims: BTreeMap<String, Option<Value>>,
+    /// Members of its header replaced or removed.
+    pub logout_header: BTreeMap<String, Option<Value>>,
+    pub logout_signing: TokenSigning,
     /// Endpoints that fail.
     pub failures: HashMap<Endpoint, Failure>,
 }
@@ -110,6 +115,13 @@ impl Faults {
     #[must_use]
     pub fn callback(mut self, name: &str, value: Option<&str>) -> Self {
         self.callback.insert(name.to_owned(), value.map(str::to_owned));
+        self
+    }
+
+    /// Replaces or removes one claim of logout tokens.
+    #[must_use]
+    pub fn logout_claim(mut self, name: &str, value: Option<Value>) -> Self {
+        self.logout_claims.insert(name.to_owned(), value);
         self
     }
 

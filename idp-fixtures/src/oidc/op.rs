@@ -5,6 +5,7 @@ use super::{
     clients::Client,
     faults::{Endpoint, Failure, Faults, bend},
     jose::{Algorithm, SigningKey},
+    logout,
     token::{self, Grant},
 };
 use crate::{
@@ -104,6 +105,12 @@ pub(super) struct State {
     pub access_tokens: Mutex<HashMap<String, Grant>>,
     pub assertions_seen: Mutex<Vec<String>>,
     pub token_auth_methods: Mutex<Vec<&'static str>>,
+    /// The relying parties of each session.
+    pub parties: Mutex<HashMap<String, Vec<logout::Party>>>,
+    /// Sessions by their first sign-in to a relying party.
+    pub signed_in: Mutex<Vec<String>>,
+    /// What relying parties answered to logout tokens.
+    pub told: Mutex<Vec<u16>>,
     hits: Mutex<HashMap<Endpoint, usize>>,
 }
 
@@ -137,6 +144,9 @@ impl OidcOp {
             access_tokens: Mutex::default(),
             assertions_seen: Mutex::default(),
             token_auth_methods: Mutex::default(),
+            parties: Mutex::default(),
+            signed_in: Mutex::default(),
+            told: Mutex::default(),
             hits: Mutex::default(),
         });
         let running = bound.serve(router(state.clone()));
@@ -206,6 +216,37 @@ impl OidcOp {
         Ok(authorize::callback_of(&self.state, &asked, &session))
     }
 
+    /// Answers an authorization URL as the session of an earlier sign-in does.
+    pub fn sign_in_again(&self, authorize_url: &str, sid: &str) -> Result<Callback> {
+        let query = authorize_url.split_once('?').context("the URL has no query")?.1;
+        let asked = authorize::Authorization::from_query(query);
+        let session = self.state.sessions.with_index(sid).context("no such session")?;
+        Ok(authorize::callback_of(&self.state, &asked, &session))
+    }
+
+    /// The session indexes (`sid`) that have signed somebody in to a relying party, oldest sign-in first.
+    #[must_use]
+    pub fn sids(&self) -> Vec<String> {
+        lock(&self.state.signed_in).clone()
+    }
+
+    /// Ends a session at the provider and tells its relying parties; their answers' status codes.
+    pub async fn end_session(&self, sid: &str) -> Vec<u16> {
+        self.state.sessions.end_index(sid);
+        logout::tell_everybody(&self.state, sid).await
+    }
+
+    /// A logout token for a client, bent by the faults.
+    pub fn logout_token(&self, client_id: &str, sub: Option<&str>, sid: Option<&str>) -> Result<String> {
+        logout::token(&self.state, client_id, sub, sid)
+    }
+
+    /// What relying parties answered to logout tokens, oldest first.
+    #[must_use]
+    pub fn told(&self) -> Vec<u16> {
+        lock(&self.state.told).clone()
+    }
+
     /// Stops listening; later connections are refused.
     pub async fn stop(self) {
         self.running.stop().await;
@@ -244,7 +285,7 @@ fn router(state: Arc<State>) -> Router {
         .route("/login", get(authorize::login_page).post(authorize::login))
         .route("/token", post(token::exchange))
         .route("/userinfo", get(token::userinfo).post(token::userinfo))
-        .route("/logout", get(authorize::logout_page).post(authorize::logout))
+        .route("/logout", get(logout::by_query).post(logout::by_form))
         .route("/static/fixture.css", get(|Shared(op): Shared<Arc<State>>| async move { pages::style(&op.org) }))
         .route("/static/submit.js", get(|| async { pages::submit_script() }))
         .with_state(state)
@@ -273,6 +314,8 @@ impl State {
             "userinfo_endpoint": format!("{issuer}/userinfo"),
             "jwks_uri": format!("{issuer}/jwks"),
             "end_session_endpoint": format!("{issuer}/logout"),
+            "backchannel_logout_supported": true,
+            "backchannel_logout_session_supported": true,
             "scopes_supported": ["openid", "profile", "email", "groups"],
             "response_types_supported": ["code"],
             "response_modes_supported": ["query", "form_post"],

@@ -4,6 +4,7 @@ use super::{
     clients::{ClientAuth, Presented},
     faults::{Endpoint, TokenSigning, bend},
     jose::{SigningKey, hmac_token, unsigned_token},
+    logout,
     op::{Behaviour, State, lock},
 };
 use crate::{people::Person, sessions::IdpSession, sign::KeyPair, xml::random_hex};
@@ -112,6 +113,7 @@ fn tokens(op: &State, grant: Grant, client_secret: &str) -> Result<Map<String, V
         response.insert("id_token".into(), json!(id_token));
     }
     bend(&mut response, &behaviour.faults.token_response);
+    logout::remember(op, &grant);
     lock(&op.access_tokens).insert(access_token, grant);
     Ok(response)
 }
@@ -144,7 +146,7 @@ fn id_token(op: &State, grant: &Grant, behaviour: &Behaviour, access_token: &str
     sign(&key, &header, &claims, &behaviour.faults.signing, secret)
 }
 
-fn sign(
+pub(super) fn sign(
     key: &SigningKey,
     header: &Map<String, Value>,
     claims: &Map<String, Value>,
@@ -173,7 +175,7 @@ fn sign(
     }
 }
 
-fn subject(grant: &Grant, behaviour: &Behaviour) -> String {
+pub(super) fn subject(grant: &Grant, behaviour: &Behaviour) -> String {
     behaviour.subject.clone().unwrap_or_else(|| grant.session.person.subject.clone())
 }
 

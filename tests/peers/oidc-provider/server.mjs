@@ -1,6 +1,7 @@
 // An OpenID provider made of npm's oidc-provider, started by a test with its settings as JSON in the first argument:
 //   { "alg": "ES256", "anyLoopbackRedirect": true, "clients": [{…client metadata…}], "accounts": { "grace": { "email": …, "groups": [] } } }
-// Prints one JSON line when it listens; ends when stdin closes. Sign-in is a plain form; consent is taken as given.
+// Prints one JSON line when it listens; ends when stdin closes. Sign-in and sign-out are plain forms; consent is taken as
+// given. `POST /control/told-at` with {"client", "uri"} says where a client is told of logouts (Back-Channel Logout 1.0).
 
 import { createServer } from 'node:http';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
@@ -55,7 +56,17 @@ server.listen(settings.port ?? 0, '127.0.0.1', () => {
     // Claims in the ID token as most deployments want them, or only from userinfo as Core 5.4 has it.
     conformIdTokenClaims: settings.claimsOnlyInUserinfo ?? false,
     pkce: { required: () => true },
-    features: { devInteractions: { enabled: false } },
+    features: {
+      devInteractions: { enabled: false },
+      backchannelLogout: { enabled: true },
+      rpInitiatedLogout: {
+        enabled: true,
+        logoutSource: (ctx, form) => {
+          const yes = '<input type="hidden" name="logout" value="yes"><button>Sign out</button></form>';
+          ctx.body = `<!doctype html><title>Sign out</title>${form.replace('</form>', yes)}`;
+        },
+      },
+    },
     interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
     findAccount: (_ctx, sub) => ({ accountId: sub, claims: () => ({ sub, ...accounts[sub] }) }),
     loadExistingGrant: async (ctx) => {
@@ -70,7 +81,9 @@ server.listen(settings.port ?? 0, '127.0.0.1', () => {
   });
   if (settings.anyLoopbackRedirect) {
     // Tests learn their redirect URI only after the connection to this very provider is made.
-    provider.Client.prototype.redirectUriAllowed = (uri) => ['localhost', '127.0.0.1'].includes(new URL(uri).hostname);
+    const isLoopback = (uri) => ['localhost', '127.0.0.1'].includes(new URL(uri).hostname);
+    provider.Client.prototype.redirectUriAllowed = isLoopback;
+    provider.Client.prototype.postLogoutRedirectUriAllowed = isLoopback;
   }
   const handle = provider.callback();
 
@@ -90,7 +103,16 @@ server.listen(settings.port ?? 0, '127.0.0.1', () => {
     await provider.interactionFinished(request, response, result, { mergeWithLastSubmission: false });
   }
 
+  async function control(request, response) {
+    let body = '';
+    for await (const chunk of request) body += chunk;
+    const { client, uri } = JSON.parse(body);
+    (await provider.Client.find(client)).backchannelLogoutUri = uri;
+    response.writeHead(204).end();
+  }
+
   server.on('request', (request, response) => {
+    if (request.url === '/control/told-at') return control(request, response);
     if (!request.url.startsWith('/interaction/')) return handle(request, response);
     return interaction(request, response).catch((error) => {
       console.error(error);
