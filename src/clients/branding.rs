@@ -151,7 +151,7 @@ pub struct BrandingChange {
 }
 
 impl BrandingChange {
-    pub(super) fn check(&self, surroundings: Surroundings, invalid: &mut Invalid) {
+    pub(super) fn check(&self, surroundings: Surroundings<'_>, invalid: &mut Invalid) {
         for (name, url) in [("logo_url", &self.logo_url), ("background_url", &self.background_url)] {
             if let Some(Some(url)) = url
                 && !is_own_file(url)

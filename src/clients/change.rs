@@ -125,10 +125,10 @@ impl ClientChange {
     }
 
     /// Says everything that does not hold, and brings domains and hosts into their one spelling.
-    pub(super) fn check(&mut self, surroundings: Surroundings) -> Result<(), Invalid> {
+    pub(super) fn check(&mut self, surroundings: Surroundings<'_>) -> Result<(), Invalid> {
         let mut invalid = Invalid::default();
         self.check_names(&mut invalid);
-        self.check_domains(&mut invalid);
+        self.check_domains(surroundings, &mut invalid);
         self.check_numbers(&mut invalid);
         if let Some(branding) = &self.branding {
             branding.check(surroundings, &mut invalid);
@@ -166,7 +166,7 @@ impl ClientChange {
         }
     }
 
-    fn check_domains(&mut self, invalid: &mut Invalid) {
+    fn check_domains(&mut self, surroundings: Surroundings<'_>, invalid: &mut Invalid) {
         if let Some(domains) = &mut self.email_domains {
             if domains.len() > MAX_DOMAINS {
                 invalid.push("api.invalid", "/email_domains", "at most 200 domains");
@@ -186,6 +186,11 @@ impl ClientChange {
             }
             for (index, host) in hosts.iter_mut().enumerate() {
                 match rules::host_name(host) {
+                    Some(spelling) if surroundings.is_base_host(&spelling) => invalid.push(
+                        "api.invalid",
+                        format!("/hosts/{index}"),
+                        "this is the host of the gateway itself, which serves every client",
+                    ),
                     Some(spelling) => *host = spelling,
                     None => invalid.push(
                         "api.invalid",

@@ -14,7 +14,7 @@ pub async fn create(
     conn: &mut PgConnection,
     author: Author<'_>,
     new: NewClient,
-    surroundings: Surroundings,
+    surroundings: Surroundings<'_>,
 ) -> Result<Client, ClientError> {
     let NewClient(mut change) = new;
     change.check(surroundings)?;

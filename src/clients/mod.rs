@@ -10,6 +10,7 @@
 //! | upload or take away a logo or background | [`put_picture`], [`remove_picture`]; decoded and written anew in `picture.rs` |
 //! | custom CSS, sanitised | `css/`, published by `brand_files.rs` |
 //! | what the learner's path asks of a client | [`Directory`], cached by version |
+//! | which client a host name leads to | [`lead`], before routing |
 //! | where the client's pages are, and every link to them | [`Site`] |
 //!
 //! Invariants: a slug never changes and is never a reserved word; every client has exactly one default sublicense; only
@@ -26,6 +27,7 @@ mod create;
 mod css;
 mod directory;
 pub mod domain;
+mod hosts;
 mod model;
 mod names;
 pub mod pages;
@@ -47,6 +49,7 @@ pub use branding::{Branding, BrandingChange, Color};
 pub use change::{ClientChange, DomainEntry, NewClient};
 pub use create::create;
 pub use directory::{ClientFacts, Directory, SublicenseFacts};
+pub use hosts::lead;
 pub use model::{Client, ClientError, ClientStatus, EmailDomain, Sublicense};
 pub use names::{sublicense_named, sublicenses_named};
 pub use rules::{Surroundings, is_locale, is_plain_text, is_sane_date, web_url};

@@ -7,14 +7,21 @@ use crate::config::Settings;
 
 /// What of the deployment decides which values are acceptable.
 #[derive(Debug, Clone, Copy)]
-pub struct Surroundings {
+pub struct Surroundings<'a> {
+    /// The host of the public origin, which is no client's own.
+    pub base_host: &'a str,
     /// Whether plain http on loopback is acceptable in URLs that browsers load: in development only.
     pub plain_loopback: bool,
 }
 
-impl Surroundings {
-    pub fn of(settings: &Settings) -> Self {
-        Self { plain_loopback: !settings.server.is_https() }
+impl<'a> Surroundings<'a> {
+    pub fn of(settings: &'a Settings) -> Self {
+        let base_host = settings.server.public_origin.host_str().unwrap_or_default();
+        Self { base_host, plain_loopback: !settings.server.is_https() }
+    }
+
+    pub(super) fn is_base_host(self, host: &str) -> bool {
+        host == self.base_host
     }
 }
 
@@ -140,7 +147,7 @@ pub fn is_email(text: &str) -> bool {
 }
 
 /// A URL that a browser may load or follow: https, or in development http on loopback.
-pub fn web_url(text: &str, surroundings: Surroundings) -> Option<Url> {
+pub fn web_url(text: &str, surroundings: Surroundings<'_>) -> Option<Url> {
     if text.len() > MAX_URL || text.chars().any(|letter| letter.is_control() || letter.is_whitespace()) {
         return None;
     }
@@ -200,7 +207,10 @@ mod tests {
 
     #[test]
     fn only_https_is_a_web_url_but_for_loopback_in_development() {
-        let (live, dev) = (Surroundings { plain_loopback: false }, Surroundings { plain_loopback: true });
+        let (live, dev) = (
+            Surroundings { base_host: "usher.example", plain_loopback: false },
+            Surroundings { base_host: "localhost", plain_loopback: true },
+        );
         assert!(web_url("https://learn.example/x", live).is_some());
         assert!(web_url("http://127.0.0.1:9/x", dev).is_some());
         assert!(web_url("http://localhost/x", live).is_none());

@@ -18,7 +18,7 @@ pub async fn update(
     author: Author<'_>,
     client: ClientId,
     mut change: ClientChange,
-    surroundings: Surroundings,
+    surroundings: Surroundings<'_>,
 ) -> Result<Client, ClientError> {
     change.check(surroundings)?;
     if !store::lock(conn, client).await? {

@@ -37,6 +37,7 @@ pub struct Server {
     pub public_origin: String,
     pub tls_certificate: Option<String>,
     pub tls_key: Option<String>,
+    pub tls_hosts: Option<String>,
     pub trusted_proxies: Vec<String>,
     pub request_timeout_s: u64,
     pub drain_notice_s: u64,

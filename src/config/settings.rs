@@ -30,6 +30,8 @@ pub struct Rate {
 pub struct TlsSettings {
     pub certificate: PathBuf,
     pub key: PathBuf,
+    /// The folder of the pairs for clients' own hosts.
+    pub hosts: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone)]
@@ -192,7 +194,16 @@ fn server(raw: &Raw) -> Result<ServerSettings, ConfigError> {
     let public_origin = origin(&raw.server.public_origin)?;
     let trusted_proxies = networks("server.trusted_proxies", &raw.server.trusted_proxies)?;
     let tls = match (&raw.server.tls_certificate, &raw.server.tls_key) {
-        (Some(certificate), Some(key)) => Some(TlsSettings { certificate: certificate.into(), key: key.into() }),
+        (Some(certificate), Some(key)) => {
+            let hosts = raw.server.tls_hosts.as_ref().map(PathBuf::from);
+            Some(TlsSettings { certificate: certificate.into(), key: key.into(), hosts })
+        }
+        (None, None) if raw.server.tls_hosts.is_some() => {
+            return Err(invalid(
+                "server.tls_hosts",
+                "name tls_certificate and tls_key too, for the public origin itself",
+            ));
+        }
         (None, None) => None,
         _ => return Err(invalid("server.tls_certificate", "name both tls_certificate and tls_key, or neither")),
     };

@@ -58,7 +58,7 @@ pub async fn create(
     author: Author<'_>,
     client: ClientId,
     new: NewContent,
-    surroundings: Surroundings,
+    surroundings: Surroundings<'_>,
 ) -> Result<ContentItem, ContentError> {
     let NewContent(change) = new;
     change.check(surroundings)?;
@@ -94,7 +94,7 @@ pub async fn update(
     client: ClientId,
     id: ContentId,
     change: ContentChange,
-    surroundings: Surroundings,
+    surroundings: Surroundings<'_>,
 ) -> Result<ContentItem, ContentError> {
     change.check(surroundings)?;
     if !store::lock(conn, client, id).await? {

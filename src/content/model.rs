@@ -106,7 +106,7 @@ impl ToSchema for NewContent {
 
 impl ContentChange {
     /// Says everything that does not hold.
-    pub(super) fn check(&self, surroundings: Surroundings) -> Result<(), Invalid> {
+    pub(super) fn check(&self, surroundings: Surroundings<'_>) -> Result<(), Invalid> {
         let mut invalid = Invalid::default();
         if self.title.as_ref().is_some_and(|title| !is_plain_text(title, MAX_TITLE, false)) {
             invalid.push("api.invalid", "/title", "a title has 1 to 300 characters");

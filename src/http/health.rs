@@ -12,6 +12,11 @@ pub fn routes() -> Router<App> {
     Router::new().route("/healthz", get(async || "ok\n")).route("/readyz", get(ready)).route("/metrics", get(scrape))
 }
 
+/// Whether a path is one of these.
+pub fn is_health(path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz" | "/metrics")
+}
+
 async fn ready(State(app): State<App>) -> impl IntoResponse {
     let (database, cache) = tokio::join!(sqlx::Executor::execute(&app.db, "select 1"), app.cache.ping());
     let draining = app.draining.load(Ordering::Relaxed);

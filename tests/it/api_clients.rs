@@ -91,10 +91,8 @@ async fn a_body_that_is_not_json_is_a_problem() {
     let operator = acme(&app).await;
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let send = async |kind: Option<&str>, body: &str| {
-        let mut request = http
-            .patch(format!("http://{}/api/v1/clients/acme", app.address))
-            .bearer_auth(&operator.token)
-            .body(body.to_owned());
+        let mut request =
+            http.patch(app.url("/api/v1/clients/acme")).bearer_auth(&operator.token).body(body.to_owned());
         if let Some(kind) = kind {
             request = request.header("content-type", kind);
         }

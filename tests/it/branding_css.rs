@@ -34,13 +34,13 @@ async fn custom_css_is_served_as_a_sheet_of_its_own_under_a_strict_policy() {
     let policy = page.headers["content-security-policy"].to_str().unwrap();
     assert!(policy.contains("style-src 'self';") && !policy.contains("unsafe"), "{policy}");
 
-    let sheet = reqwest::get(format!("http://{}{url}", app.address)).await.unwrap();
+    let sheet = reqwest::get(app.url(&format!("{url}"))).await.unwrap();
     assert_eq!(sheet.headers()["content-type"], "text/css; charset=utf-8");
     assert_eq!(sheet.headers()["x-content-type-options"], "nosniff");
     assert!(sheet.headers()["cache-control"].to_str().unwrap().contains("immutable"));
     assert_eq!(sheet.text().await.unwrap(), ".branded .hero{border-radius:24px;}\n");
 
-    let theirs = reqwest::get(format!("http://{}{}", app.address, url.replace("/acme/", "/globex/"))).await.unwrap();
+    let theirs = reqwest::get(app.url(&format!("{}", url.replace("/acme/", "/globex/")))).await.unwrap();
     assert_eq!(theirs.status(), 404);
     assert!(
         !app.browser()
@@ -113,6 +113,6 @@ async fn colours_with_too_little_contrast_are_told_and_pages_use_a_shade() {
     let detail = warnings[0]["detail"].as_str().unwrap();
     let shade = detail.rsplit("links use ").next().unwrap();
     assert!(detail.starts_with("#ffdd00 on white has a contrast of 1.3, and text needs 4.5"), "{detail}");
-    let css = reqwest::get(format!("http://{}/static/theme/ffdd00-ffdd00.css", app.address)).await.unwrap();
+    let css = reqwest::get(app.url("/static/theme/ffdd00-ffdd00.css")).await.unwrap();
     assert!(css.text().await.unwrap().contains(&format!("--accent-text:{shade};")), "{detail}");
 }

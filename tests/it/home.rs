@@ -95,7 +95,7 @@ async fn session(app: &App, client: &str, learner: &str) -> String {
 
 async fn get(app: &App, path: &str, cookie: &str) -> reqwest::Response {
     let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-    let url = format!("http://{}{path}", app.address);
+    let url = app.url(&format!("{path}"));
     client.get(url).header("accept", "text/html").header("cookie", cookie).send().await.unwrap()
 }
 
@@ -177,7 +177,7 @@ async fn signing_out_ends_the_session_and_not_only_the_cookie() {
     let cookie = session(&app, "ACME", "ZOE").await;
     let post = async |origin: &str| {
         let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        let request = client.post(format!("http://{}/acme/logout", app.address));
+        let request = client.post(app.url("/acme/logout"));
         request.header("cookie", &cookie).header("origin", origin).send().await.unwrap()
     };
     assert_eq!(post("https://evil.example").await.status(), 403);

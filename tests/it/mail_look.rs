@@ -60,7 +60,7 @@ async fn two_companies() -> (Post, ClientId) {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_kind_has_both_parts_with_its_link_and_nothing_of_a_name_becomes_markup() {
     let (post, _) = two_companies().await;
-    let link = post.app.url(LINK);
+    let link = post.app.url(&format!("/acme{LINK}"));
     for kind in MailKind::ALL {
         let mail = sent(&post, post.client, kind, "<script>alert(1)</script> \u{202e}", values()).await;
         let shown = format!("{kind:?}\n{}\n{}", mail.text, mail.html);
@@ -84,7 +84,7 @@ async fn every_kind_has_both_parts_with_its_link_and_nothing_of_a_name_becomes_m
 async fn an_invite_says_what_it_opens_until_when_and_what_the_admin_wrote() {
     let (post, _) = two_companies().await;
     let mail = sent(&post, post.client, MailKind::Invite, "Ada Lovelace", values()).await;
-    let text = mail.text.replace(&post.app.url(LINK), "LINK").replace("-- \n", "--\n");
+    let text = mail.text.replace(&post.app.url(&format!("/acme{LINK}")), "LINK").replace("-- \n", "--\n");
     insta::assert_snapshot!(text, @r"
     You are invited to Acme Academy
 

@@ -25,6 +25,7 @@ mod error_codes;
 mod guessing;
 mod health;
 mod home;
+mod hosts;
 mod imports;
 mod invites;
 mod keys;

@@ -321,7 +321,7 @@ fn names_with_umlauts_and_of_other_scripts_come_out_as_they_are() {
 async fn static_files_of_this_release_are_revalidated_by_their_tag() {
     let app = App::start().await;
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let url = format!("http://{}{}/usher.css", app.address, usher::http::assets::prefix());
+    let url = app.url(&format!("{}/usher.css", usher::http::assets::prefix()));
     let first = client.get(&url).send().await.unwrap();
     assert_eq!(
         (first.status().as_u16(), first.headers()["content-type"].to_str().unwrap()),
@@ -337,7 +337,7 @@ async fn static_files_of_this_release_are_revalidated_by_their_tag() {
 #[tokio::test]
 async fn a_theme_is_served_for_colours_and_for_nothing_else() {
     let app = App::start().await;
-    let get = async |path: &str| reqwest::get(format!("http://{}{path}", app.address)).await.unwrap();
+    let get = async |path: &str| reqwest::get(app.url(&format!("{path}"))).await.unwrap();
     let theme = get("/static/theme/2b43c8-0fa697.css").await;
     assert_eq!(theme.status(), 200);
     assert!(theme.headers()["cache-control"].to_str().unwrap().contains("immutable"));
@@ -352,7 +352,7 @@ async fn a_wrong_address_is_a_page_for_people_and_a_problem_for_programs() {
     let app = App::start().await;
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let get = async |path: &str, accept: &str| {
-        let url = format!("http://{}{path}", app.address);
+        let url = app.url(&format!("{path}"));
         let response = client.get(url).header("accept", accept).send().await.unwrap();
         assert_eq!(response.status(), 404, "{path}");
         (response.headers()["content-type"].to_str().unwrap().to_owned(), response.text().await.unwrap())

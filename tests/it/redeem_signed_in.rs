@@ -95,7 +95,7 @@ async fn a_link_fills_in_the_code_leaves_the_address_and_redeems_nothing() {
         browser.open(app.url("/acme/redeem?codes=ABCD-EFGH-2345&account=new")).await.expect(200);
     }
     let head = reqwest::Client::builder().no_proxy().build().unwrap();
-    head.head(format!("http://{}/acme/ABCD-EFGH-2345", app.address)).send().await.unwrap();
+    head.head(app.url("/acme/ABCD-EFGH-2345")).send().await.unwrap();
     assert_eq!(redemptions(&app.db).await, 0);
     // The back button: the page is still good, and its button redeems.
     let page = browser.open(page.url.as_str()).await.expect(200);

@@ -25,7 +25,7 @@ const BODY_LIMIT: usize = 1_000_000;
 async fn refused_unread(gate: &SamlScene, value: String) -> bool {
     let body = format!("SAMLResponse={value}").replace('+', "%2B");
     let sent = reqwest::Client::builder().no_proxy().build().unwrap();
-    let url = format!("http://{}/saml/{}/acs", gate.app.address, gate.connection);
+    let url = gate.app.url(&format!("/saml/{}/acs", gate.connection));
     let answer = sent.post(url).header("content-type", "application/x-www-form-urlencoded").body(body).send().await;
     answer.is_ok_and(|answer| answer.status() != 413)
 }

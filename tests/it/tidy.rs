@@ -73,7 +73,7 @@ const BANS: &[Ban] = &[
         only_in: &[
             "http/",
             "router.rs",
-            "server.rs",
+            "server/",
             "openapi/",
             "/api",
             "_api",
@@ -83,6 +83,8 @@ const BANS: &[Ban] = &[
             "admin/access.rs",
             "admin/idempotency.rs",
             "sessions/scope.rs",
+            "clients/hosts.rs",
+            "clients/site.rs",
         ],
         because: "rules know nothing of HTTP",
     },

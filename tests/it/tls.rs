@@ -17,10 +17,15 @@ use crate::support::App;
 
 /// A certificate for localhost that vouches for itself, written where the settings say.
 fn write_certificate(folder: &Path) -> X509 {
+    write_pair(&["localhost"], &folder.join("certificate.pem"), &folder.join("key.pem"))
+}
+
+/// A certificate for these names that vouches for itself.
+fn write_pair(names: &[&str], file: &Path, key_file: &Path) -> X509 {
     let curve = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
     let key: PKey<Private> = PKey::from_ec_key(EcKey::generate(&curve).unwrap()).unwrap();
     let mut name = X509NameBuilder::new().unwrap();
-    name.append_entry_by_text("CN", "localhost").unwrap();
+    name.append_entry_by_text("CN", names[0]).unwrap();
     let name = name.build();
     let mut builder = X509::builder().unwrap();
     builder.set_version(2).unwrap();
@@ -30,12 +35,14 @@ fn write_certificate(folder: &Path) -> X509 {
     builder.set_not_before(&Asn1Time::from_str("20200101000000Z").unwrap()).unwrap();
     builder.set_not_after(&Asn1Time::from_str("20991231000000Z").unwrap()).unwrap();
     builder.set_pubkey(&key).unwrap();
-    let host = SubjectAlternativeName::new().dns("localhost").build(&builder.x509v3_context(None, None)).unwrap();
-    builder.append_extension(host).unwrap();
+    let mut hosts = SubjectAlternativeName::new();
+    names.iter().for_each(|name| drop(hosts.dns(name)));
+    let hosts = hosts.build(&builder.x509v3_context(None, None)).unwrap();
+    builder.append_extension(hosts).unwrap();
     builder.sign(&key, MessageDigest::sha256()).unwrap();
     let certificate = builder.build();
-    fs::write(folder.join("key.pem"), key.private_key_to_pem_pkcs8().unwrap()).unwrap();
-    fs::write(folder.join("certificate.pem"), certificate.to_pem().unwrap()).unwrap();
+    fs::write(key_file, key.private_key_to_pem_pkcs8().unwrap()).unwrap();
+    fs::write(file, certificate.to_pem().unwrap()).unwrap();
     certificate
 }
 
@@ -45,17 +52,21 @@ fn client(trusted: &X509) -> Client {
         .no_proxy()
         .tls_certs_only([trusted])
         .resolve("localhost", SocketAddr::from(([127, 0, 0, 1], 0)))
+        .resolve("learn.acme.localhost", SocketAddr::from(([127, 0, 0, 1], 0)))
+        .resolve("any.globex.localhost", SocketAddr::from(([127, 0, 0, 1], 0)))
         .build()
         .unwrap()
 }
 
 async fn app(folder: &Path) -> App {
     let path = |name: &str| folder.join(name).display().to_string();
-    let (certificate, key) = (path("certificate.pem"), path("key.pem"));
+    let (certificate, key, hosts) = (path("certificate.pem"), path("key.pem"), path("hosts"));
+    fs::create_dir_all(&hosts).unwrap();
     App::with()
         .settings(move |raw| {
             raw.server.tls_certificate = Some(certificate.clone());
             raw.server.tls_key = Some(key.clone());
+            raw.server.tls_hosts = Some(hosts.clone());
             raw.server.public_origin = raw.server.public_origin.replace("http://", "https://");
         })
         .start()
@@ -105,6 +116,55 @@ async fn a_certificate_is_replaced_while_running_and_a_broken_one_is_not_taken()
     };
     tokio::time::timeout(Duration::from_secs(20), replaced).await.expect("the new certificate is used");
     assert!(client(&old).get(&url).send().await.is_err(), "the old one is gone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_host_of_a_client_has_its_own_certificate_by_the_name_that_the_browser_asks_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = write_certificate(folder.path());
+    let hosts = folder.path().join("hosts");
+    fs::create_dir_all(&hosts).unwrap();
+    let pair = |names: &[&str], stem: &str| {
+        write_pair(names, &hosts.join(format!("{stem}.crt")), &hosts.join(format!("{stem}.key")))
+    };
+    let acme = pair(&["learn.acme.localhost"], "acme");
+    let globex = pair(&["*.globex.localhost", "globex.localhost"], "globex");
+    let app = app(folder.path()).await;
+    let operator = app.admin_over(client(&base)).await;
+    for (slug, host) in [("acme", "learn.acme.localhost"), ("globex", "any.globex.localhost")] {
+        let body = serde_json::json!({ "slug": slug, "name": format!("{slug} Learning"), "hosts": [host] });
+        operator.post("/api/v1/clients", body).await.ok();
+    }
+    let at = |host: &str| app.url("/").replace("localhost", host);
+    let (at_acme, at_globex) = (at("learn.acme.localhost"), at("any.globex.localhost"));
+    let shows = async |trusted: &X509, url: &str| client(trusted).get(url).send().await.ok()?.text().await.ok();
+    assert!(shows(&acme, &at_acme).await.unwrap().contains("acme Learning"));
+    assert!(shows(&globex, &at_globex).await.unwrap().contains("globex Learning"));
+    assert!(shows(&base, &app.url("/acme")).await.unwrap().contains("acme Learning"));
+    for (other, url) in [(&base, &at_acme), (&globex, &at_acme), (&acme, &at_globex), (&acme, &app.url("/acme"))] {
+        assert!(shows(other, url).await.is_none(), "{url} showed another host's certificate");
+    }
+
+    // A broken pair leaves itself and the others as they were; a new one beside it is taken.
+    fs::write(hosts.join("acme.crt"), "broken").unwrap();
+    let renewed = pair(&["*.globex.localhost"], "globex");
+    let replaced = async {
+        while shows(&renewed, &at_globex).await.is_none() {
+            hang_up();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), replaced).await.expect("the new certificate is used");
+    assert!(shows(&acme, &at_acme).await.is_some());
+
+    // What is taken away falls back to the base origin's, which is not for that name.
+    fs::remove_file(hosts.join("acme.crt")).unwrap();
+    let gone = async {
+        while shows(&acme, &at_acme).await.is_some() {
+            hang_up();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), gone).await.expect("the pair is gone");
+    assert!(shows(&renewed, &at_globex).await.is_some());
 }
 
 /// SIGHUP to this very process, whose gateways listen for it.

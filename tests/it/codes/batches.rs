@@ -50,7 +50,7 @@ async fn each_code_that_is_brought_is_answered_for() {
 
 async fn append_text(scene: &Scene, batch: &str, media: &str, text: &str, key: &str) -> (u16, Value) {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let url = format!("http://{}{BASE}/redemption-batches/{batch}/append", scene.app.address);
+    let url = scene.app.url(&format!("{BASE}/redemption-batches/{batch}/append"));
     let request = client.post(url).bearer_auth(&scene.operator.token).header("content-type", media);
     let reply = request.header("idempotency-key", key).body(text.to_owned()).send().await.unwrap();
     let status = reply.status().as_u16();
@@ -89,7 +89,7 @@ async fn a_file_that_breaks_off_leaves_nothing() {
     let lines: String = (0..30_000).map(|line| format!("BROKEN-{line:06}\n")).collect();
     let mut socket = tokio::net::TcpStream::connect(scene.app.address).await.unwrap();
     let head = format!(
-        "POST {BASE}/redemption-batches/{batch}/append HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-type: text/csv\r\ncontent-length: {}\r\n\r\n",
+        "POST {BASE}/redemption-batches/{batch}/append HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\ncontent-type: text/csv\r\ncontent-length: {}\r\n\r\n",
         scene.operator.token,
         lines.len() + 10,
     );

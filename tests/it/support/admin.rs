@@ -9,7 +9,10 @@ use serde_json::Value;
 #[derive(Clone)]
 pub struct Admin {
     client: Client,
-    address: SocketAddr,
+    /// Scheme, host and port of where the gateway listens.
+    base: String,
+    /// The host of the public origin, as browsers write it.
+    host: String,
     pub token: String,
 }
 
@@ -22,14 +25,25 @@ pub struct Reply {
 }
 
 impl Admin {
-    pub fn new(address: SocketAddr, token: String) -> Self {
+    pub fn new(address: SocketAddr, host: String, token: String) -> Self {
         let client = Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { client, address, token }
+        Self { client, base: format!("http://{address}"), host, token }
+    }
+
+    /// The same by another HTTP client, to this origin.
+    #[must_use]
+    pub fn over(mut self, client: Client, origin: &str) -> Self {
+        (self.client, self.base) = (client, origin.to_owned());
+        self
     }
 
     /// Any call. `path` is the whole path: `/api/v1/clients`.
     pub async fn call(&self, method: Method, path: &str, body: Option<&Value>, headers: &[(&str, &str)]) -> Reply {
-        let mut request = self.client.request(method, format!("http://{}{path}", self.address));
+        let mut request = self.client.request(method, format!("{}{path}", self.base));
+        // A test may speak as if to another host.
+        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+            request = request.header("host", &self.host);
+        }
         if !self.token.is_empty() {
             request = request.bearer_auth(&self.token);
         }

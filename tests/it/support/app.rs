@@ -208,7 +208,13 @@ impl App {
 
     /// API calls with this token; the empty one sends none.
     pub fn admin(&self, token: impl Into<String>) -> Admin {
-        Admin::new(self.address, token.into())
+        let host = self.origin().split_once("://").map_or("", |(_, host)| host);
+        Admin::new(self.address, host.to_owned(), token.into())
+    }
+
+    /// An operator's API calls over TLS, by a client that trusts this gateway's certificate.
+    pub async fn admin_over(&self, client: reqwest::Client) -> Admin {
+        self.operator().await.over(client, self.origin())
     }
 
     /// The proxy before PostgreSQL, where the test asked for one.

@@ -33,8 +33,8 @@ struct State {
 /// One browser of one person: cookies are its own.
 pub struct Browser {
     client: Client,
-    /// The origin that is served at another address: the gateway's public one, at the replica under test.
-    via: Option<(url::Origin, SocketAddr)>,
+    /// Where every host of the gateway's public scheme and port is: at the replica under test.
+    via: Option<(Url, SocketAddr)>,
     /// Headers of every request, such as `User-Agent`.
     pub headers: Vec<(String, String)>,
     state: Mutex<State>,
@@ -60,10 +60,10 @@ impl Browser {
         Self { client, via: None, headers: Vec::new(), state: Mutex::default() }
     }
 
-    /// Reaches the public origin at this replica from now on; cookies and page stay.
+    /// Reaches the public origin and clients' own hosts at this replica from now on; cookies and page stay.
     #[must_use]
     pub fn via(mut self, app: &App) -> Self {
-        self.via = Some((app.settings.server.public_origin.origin(), app.address));
+        self.via = Some((app.settings.server.public_origin.clone(), app.address));
         self
     }
 
@@ -163,8 +163,9 @@ impl Browser {
     async fn request(&self, method: Method, url: Url, body: Option<String>, from: Option<Url>, site: &str) -> Page {
         let mut target = url.clone();
         let mut request_host = None;
-        if let Some((origin, address)) = self.via.as_ref().filter(|(origin, _)| *origin == url.origin()) {
-            let _ = origin;
+        let is_there =
+            |base: &Url| base.scheme() == url.scheme() && base.port_or_known_default() == url.port_or_known_default();
+        if let Some((_, address)) = self.via.as_ref().filter(|(base, _)| is_there(base)) {
             target.set_scheme("http").unwrap();
             target.set_host(Some(&address.ip().to_string())).unwrap();
             target.set_port(Some(address.port())).unwrap();

@@ -10,8 +10,8 @@ use usher::{
 
 use super::{Admin, App, Options, Smtp};
 
-/// The path of the link in the mails of this scene; what must not be seen where links must not be.
-pub const LINK: &str = "/acme/invites/wqJHnVZ0c2VjcmV0LWxpbmstdG9rZW4";
+/// The path of the link in the mails of this scene, below the client's site; what must not be seen where links must not be.
+pub const LINK: &str = "/invites/wqJHnVZ0c2VjcmV0LWxpbmstdG9rZW4";
 
 /// A gateway, a client `acme`, and a mail server.
 pub struct Post {

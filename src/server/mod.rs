@@ -1,11 +1,13 @@
-//! Listening: TLS with certificates that can be replaced while running, HTTP/2, limits against slow clients, and a
-//! stop that finishes what it has. Knows nothing of what is served.
+//! Listening: TLS with certificates that can be replaced while running (`certificates.rs`), HTTP/2, limits against slow
+//! clients, and a stop that finishes what it has. Knows nothing of what is served.
+
+mod certificates;
 
 use std::{
     io,
     net::{SocketAddr, TcpListener},
     sync::atomic::Ordering,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use axum::Router;
@@ -14,22 +16,13 @@ use axum_server::{
     accept::NoDelayAcceptor,
     tls_rustls::{RustlsAcceptor, RustlsConfig},
 };
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    task::JoinSet,
-};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    app::App,
-    config::{ServerSettings, TlsSettings},
-    router,
-};
+use crate::{app::App, config::ServerSettings, router};
 
 /// A client has this long to send the head of a request (slow-header attacks).
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often certificate files are looked at; SIGHUP looks at once.
-const CERTIFICATE_POLL: Duration = Duration::from_secs(10);
 /// An HTTP/2 peer that does not answer a ping for this long is gone.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -72,7 +65,7 @@ fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, ServeErro
 /// look away; then nothing new is taken and what runs may finish.
 pub async fn serve(app: App, sockets: Sockets, stop: CancellationToken) -> Result<(), ServeError> {
     let tls = match &app.settings.server.tls {
-        Some(settings) => Some(load_certificates(settings).await?),
+        Some(settings) => Some(RustlsConfig::from_config(certificates::load(settings)?)),
         None => None,
     };
     let (public, operator) = (Handle::new(), Handle::new());
@@ -129,46 +122,4 @@ async fn listen(
         Some(config) => server.map(|inner| RustlsAcceptor::new(config).acceptor(inner)).serve(service).await,
         None => server.serve(service).await,
     }
-}
-
-/// Reads the certificate, and keeps reading it: a new one is used for new connections, a broken one is told and the
-/// old one stays.
-async fn load_certificates(settings: &TlsSettings) -> Result<RustlsConfig, ServeError> {
-    let config =
-        RustlsConfig::from_pem_file(&settings.certificate, &settings.key).await.map_err(|source| ServeError::Tls {
-            certificate: settings.certificate.display().to_string(),
-            key: settings.key.display().to_string(),
-            source,
-        })?;
-    tokio::spawn(watch_certificates(settings.clone(), config.clone()));
-    Ok(config)
-}
-
-async fn watch_certificates(settings: TlsSettings, config: RustlsConfig) {
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else {
-        tracing::warn!("SIGHUP cannot be listened for; certificates are not read again");
-        return;
-    };
-    let mut poll = tokio::time::interval(CERTIFICATE_POLL);
-    let mut seen = modified(&settings).await;
-    loop {
-        let asked = tokio::select! {
-            _ = poll.tick() => false,
-            _ = hangup.recv() => true,
-        };
-        let found = modified(&settings).await;
-        if !asked && found == seen {
-            continue;
-        }
-        match config.reload_from_pem_file(&settings.certificate, &settings.key).await {
-            Ok(()) => tracing::info!("certificates read again"),
-            Err(error) => tracing::error!(%error, "the new certificate is not usable; the old one stays"),
-        }
-        seen = found;
-    }
-}
-
-async fn modified(settings: &TlsSettings) -> [Option<SystemTime>; 2] {
-    let of = async |path| tokio::fs::metadata(path).await.and_then(|found| found.modified()).ok();
-    [of(&settings.certificate).await, of(&settings.key).await]
 }
