@@ -22,6 +22,13 @@ const RESERVED: &[&str] = &[
     "JOIN",
     "CONTENT",
     "HELP",
+    // What stands at the root of the base origin is not there on a client's own host, and is no code either.
+    "ADMIN",
+    "HEALTHZ",
+    "METRICS",
+    "OAUTH2",
+    "READYZ",
+    "SETUP",
 ];
 
 /// The page that a path word reads like, in the spelling of its address.

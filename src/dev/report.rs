@@ -78,6 +78,9 @@ impl fmt::Display for Report {
                 client.connections.iter().map(|connection| connection.protocol.to_uppercase()).collect();
             writeln!(out, "  {} ({})", client.name, protocols.join(", "))?;
             writeln!(out, "    open        {}/{}", self.base_url, client.slug)?;
+            for host in &client.hosts {
+                writeln!(out, "    own host    {host}")?;
+            }
             if let Some(people) = people {
                 writeln!(out, "    sign in as  {people}; no password")?;
             }

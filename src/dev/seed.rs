@@ -37,6 +37,8 @@ pub(super) struct DemoConnection {
 pub(super) struct DemoClient {
     pub slug: String,
     pub id: String,
+    /// The origins of its own hosts.
+    pub hosts: Vec<String>,
     pub connections: Vec<DemoConnection>,
     /// A registration code that opens something here.
     pub registration_code: Option<&'static str>,
@@ -127,8 +129,10 @@ async fn demo_clients(app: &App, api: &Api) -> anyhow::Result<Vec<DemoClient>> {
             });
         }
         let code = CODES.iter().find(|(of, ..)| *of == slug).map(|(_, code, ..)| *code);
+        let hosts = client.get("hosts").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        let hosts = hosts.map(|host| app.settings.server.origin_of(host)).collect();
         let (id, name) = (text(&client, "id"), text(&client, "name"));
-        clients.push(DemoClient { id, name, slug, connections, registration_code: code });
+        clients.push(DemoClient { id, name, slug, hosts, connections, registration_code: code });
     }
     Ok(clients)
 }

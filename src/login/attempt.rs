@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{brought::Carried, oidc::Handshake};
+use super::{brought::Carried, oidc::Handshake, ticket::Home};
 use crate::{
     app::App,
     fault::Fault,
@@ -31,6 +31,9 @@ pub struct Attempt {
     /// Codes and the invite that come along; only a start by POST puts them here.
     #[serde(default)]
     pub carried: Carried,
+    /// The client's own host that it began on, where it ends.
+    #[serde(default)]
+    pub home: Option<Home>,
 }
 
 /// Remembers an attempt under a fresh handle, which travels as `RelayState` or `state`.

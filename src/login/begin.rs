@@ -13,6 +13,7 @@ use super::{
     reason::{Reason, Stop},
     saml::{AuthnRequest, SigningKey, request_id},
     store,
+    ticket::Home,
 };
 use crate::{
     app::App,
@@ -42,6 +43,8 @@ pub struct Wish<'a> {
     pub carried: Carried,
     /// The address that was typed, as a hint for the IdP.
     pub login_hint: Option<&'a str>,
+    /// The client's own host that it began on.
+    pub home: Option<Home>,
     pub now: DateTime<Utc>,
 }
 
@@ -71,6 +74,7 @@ pub async fn begin(
         handshake: None,
         return_to: wish.return_to,
         carried: wish.carried,
+        home: wish.home,
     };
     let departure = match connection.protocol {
         Protocol::Saml => saml(app, &connection, &handle, &mut attempt).await?,

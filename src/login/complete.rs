@@ -16,6 +16,7 @@ use super::{
     reason::{Reason, Stop},
     saml::{self, DecryptionKey, Expectation, InResponseTo, VerifiedAssertion},
     store,
+    ticket::{self, Home},
     trail::Trail,
 };
 use crate::{
@@ -58,13 +59,15 @@ pub enum SamlCourse {
 pub(super) struct Wants<'a> {
     return_to: Option<&'a str>,
     carried: &'a Carried,
+    /// Where it began, when that was a host of the client's own.
+    home: Option<&'a Home>,
 }
 
 static NOTHING: Carried = Carried { codes: Vec::new(), invite: None };
 
 impl<'a> Wants<'a> {
     fn of(attempt: &'a Attempt) -> Self {
-        Self { return_to: attempt.return_to.as_deref(), carried: &attempt.carried }
+        Self { return_to: attempt.return_to.as_deref(), carried: &attempt.carried, home: attempt.home.as_ref() }
     }
 }
 
@@ -77,9 +80,10 @@ pub struct Stopped {
 /// A learner who is in.
 pub struct SignedIn {
     pub site: Site,
-    pub token: SessionToken,
-    /// A path of the client.
-    pub return_to: String,
+    /// None where the session is to begin on the client's own host.
+    pub token: Option<SessionToken>,
+    /// Where to go: a page of the client, or with a ticket to its own host.
+    pub address: String,
 }
 
 /// Completes a SAML sign-in.
@@ -104,7 +108,7 @@ async fn take_response(
     let (attempt, wants, received_at) = match course {
         SamlCourse::Asked(attempt) => (Some(attempt), Wants::of(attempt), arrival.now),
         SamlCourse::Unasked { return_to, received_at } => {
-            (None, Wants { return_to: return_to.as_deref(), carried: &NOTHING }, *received_at)
+            (None, Wants { return_to: return_to.as_deref(), carried: &NOTHING, home: None }, *received_at)
         }
     };
     let mut connection = arrival.connection.clone();
@@ -245,7 +249,7 @@ pub(super) async fn conclude(
     tracing::info!(
         client.id = %client, connection.id = %connection.id, learner.id = %finished.learner, "signed in"
     );
-    match begin_session(app, arrival, connection, identity, finished, wants.return_to).await? {
+    match begin_session(app, arrival, connection, identity, finished, wants).await? {
         Some(signed_in) => Ok(Some(signed_in)),
         // The record stands: the learner was let in, and the identity provider's word came between.
         None => Err(Reason::ended_by_idp().into()),
@@ -259,7 +263,7 @@ async fn begin_session(
     connection: &ConnectionFacts,
     identity: &VerifiedIdentity,
     finished: Finished,
-    wanted: Option<&str>,
+    wants: Wants<'_>,
 ) -> Result<Option<SignedIn>, Stop> {
     let Finished { learner, session_epoch, client, notices } = finished;
     let longest = arrival.now
@@ -271,17 +275,24 @@ async fn begin_session(
         ends_at: identity.idp_session_ends_at().map_or(longest, |end| end.min(longest)),
         idp: Some(identity.session_at_idp(&app.sealer, &app.entropy, connection.owner)?),
     };
+    let return_to = match (notices.as_slice(), wants.return_to) {
+        ([], Some(wanted)) => wanted.to_owned(),
+        ([], None) => "/dashboard".to_owned(),
+        _ => notice::dashboard(&notice::keep(app, client.id, learner, &notices).await?),
+    };
+    // A host that is the client's no more gets no ticket; the learner lands where every client's pages are.
+    let at_home = wants.home.and_then(|home| Some((home, Site::back_at(app, &client, Some(&home.host))?)));
+    if let Some((home, site)) = at_home {
+        let address = ticket::issue(app, &site, home, (connection.id, &session), &return_to).await?;
+        return Ok(Some(SignedIn { site, token: None, address }));
+    }
     let replaces = arrival.cookie.token(app, client.id);
     let beginning =
         Beginning { client: client.id, session: &session, idle: client.session_idle, replaces: replaces.as_ref() };
     let Some(token) = sessions::begin(app, &beginning, arrival.now).await? else { return Ok(None) };
     let site = Site::on_base(app, &client);
-    let return_to = if notices.is_empty() {
-        site.path(wanted.unwrap_or("/dashboard"))
-    } else {
-        site.path(&notice::dashboard(&notice::keep(app, client.id, learner, &notices).await?))
-    };
-    Ok(Some(SignedIn { site, token, return_to }))
+    let address = site.path(&return_to);
+    Ok(Some(SignedIn { site, token: Some(token), address }))
 }
 
 /// Records a refusal, ends the sessions that must end with it, and hands back the reason.

@@ -9,6 +9,7 @@
 //! | write | `scene.rs`, [`finish`], `enroll.rs`: one transaction, or, with nothing changed, the grouped records of [`record`] |
 //! | what comes along | `brought.rs`: codes and an invite, carried there and back by the attempt, used in the same transaction |
 //! | dry run | [`evaluate`]: all of it but the protocol, rolled back |
+//! | on a client's own host | [`ticket`]: over to the base origin, and home again |
 //! | out again | [`logout`] |
 //! | let in | [`complete`]: the session, then the redirect to the checked `http::return_to` |
 //!
@@ -42,6 +43,7 @@ pub mod sp;
 mod store;
 mod store_attempts;
 pub mod store_sealed;
+pub mod ticket;
 pub mod trail;
 
 pub use crate::http::return_to;

@@ -64,6 +64,16 @@ impl Reason {
         )
     }
 
+    /// A ticket that opens nothing on the client's own host.
+    pub fn ticket_unknown() -> Self {
+        Self::new(
+            "login.ticket.unknown",
+            FixSide::Learner,
+            Advice::StartAgain,
+            "The sign-in came home to the client's own host with a ticket that is good for nothing there: it is older than a minute, was used already, or belongs to another browser, host or connection. The learner begins again.",
+        )
+    }
+
     /// The browser sent no cookie although the page was re-posted from our own origin.
     pub fn no_cookie() -> Self {
         Self::new(

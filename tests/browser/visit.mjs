@@ -28,7 +28,9 @@ class Visit {
   }
 
   url(path) {
-    return `${this.journey.origin}/${this.journey.slug}${path}`;
+    // On a client's own host the pages stand at the root.
+    const { origin, slug } = this.journey;
+    return slug ? `${origin}/${slug}${path}` : `${origin}${path || "/"}`;
   }
 
   /** Looks at the page: axe finds nothing, nothing sticks out, one picture for people. */

@@ -65,7 +65,13 @@ async fn people_sign_in_with_a_real_browser_over_both_protocols() {
     let saml = saml::SamlIdp::start(saml::Options::default()).await.unwrap();
     let oidc = oidc::OidcOp::start(oidc::Options::default()).await.unwrap();
     seed(&app, &saml, &oidc).await;
+    let own_host = app.origin().replace("localhost", "learn.acme.localhost");
     let journeys = [
+        json!({
+            "name": "acme-at-its-own-host", "protocol": "saml", "origin": own_host, "slug": "",
+            "way": "Acme single sign-on", "person": "zoe", "email": "zoe@acme.example", "outsider": "nora",
+            "shows": ["Zoë Müller", "zoe@acme.example", "Safety around anvils"],
+        }),
         json!({
             "name": "acme", "protocol": "saml", "origin": app.origin(), "slug": "acme",
             "way": "Acme single sign-on", "person": "zoe", "email": "zoe@acme.example", "outsider": "nora",

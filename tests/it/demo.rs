@@ -111,7 +111,8 @@ async fn the_demo_starts_is_told_and_leaves_no_child_behind_however_it_ends() {
         assert_eq!(reply.status(), 303, "{start}");
     }
     let address = base.trim_start_matches("http://localhost:").parse::<u16>().unwrap();
-    let admin = Admin::new(([127, 0, 0, 1], address).into(), told["admin_token"].as_str().unwrap().into());
+    let host = format!("localhost:{address}");
+    let admin = Admin::new(([127, 0, 0, 1], address).into(), host, told["admin_token"].as_str().unwrap().into());
     assert_eq!(admin.get("/api/v1/clients").await.status, 200);
     assert!(demo.told.contains(&admin.token) && demo.told.contains(base), "{}", demo.told);
     let mails = told["mail"]["page"].as_str().unwrap();

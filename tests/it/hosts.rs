@@ -95,7 +95,7 @@ async fn a_clients_host_serves_its_pages_and_static_files_and_nothing_else() {
         "/oauth2/authorize",
         "/acme",
         "/acme/dashboard",
-        "/globex",
+        "/globex/dashboard",
     ];
     for path in paths {
         let (status, body) = get(LEARN, path).await;

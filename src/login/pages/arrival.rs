@@ -14,7 +14,7 @@ use crate::{
     app::App,
     clients::Site,
     connections::ConnectionFacts,
-    http::{ClientAddress, Problem, Reference, cookies, limits},
+    http::{ClientAddress, Problem, Reference, limits},
     ids::{ClientId, ConnectionId},
     login::{
         attempt::{self, Attempt, BrowserKey},
@@ -22,7 +22,7 @@ use crate::{
         complete::{self, Return, SignedIn, Stopped},
         reason::{Reason, Stop},
     },
-    sessions::SessionCookie,
+    sessions::{self, SessionCookie},
 };
 
 /// What every handler here asks of the request.
@@ -71,6 +71,12 @@ pub(super) async fn site_of(app: &App, client: ClientId) -> Result<Site, Problem
     Ok(Site::on_base(app, &client))
 }
 
+/// The client as a refusal shows it on the base origin: its links lead to where the client's people are at home.
+async fn shown(app: &App, client: ClientId) -> Result<Site, Problem> {
+    let client = app.clients.at_version(&app.db, client, 0).await?;
+    Ok(Site::of(app, &client))
+}
+
 /// A sign-in that stopped: the client's page with what to do, or a problem where the machinery failed.
 pub(super) fn stopped(site: &Site, stop: Stop, reference: &Reference) -> Answer {
     match stop {
@@ -83,7 +89,7 @@ pub(super) fn stopped(site: &Site, stop: Stop, reference: &Reference) -> Answer 
 /// Shown as the page of `client`. Call it after the rate limit.
 pub(super) async fn unmatched(app: &App, arrival: &Return, client: ClientId, reason: Reason) -> Answer {
     let stop = complete::unmatched(app, arrival, reason).await?;
-    stopped(&site_of(app, client).await?, stop, &arrival.reference)
+    stopped(&shown(app, client).await?, stop, &arrival.reference)
 }
 
 /// Takes the attempt, in the same round trip in which the rates are counted. One that was taken while a rate was used up
@@ -127,11 +133,11 @@ pub(super) fn arrive(app: &App, connection: Arc<ConnectionFacts>, asked: &Asked)
 pub(super) async fn landed(app: &App, reference: &Reference, done: Result<SignedIn, Stopped>) -> Answer {
     let signed_in = match done {
         Ok(signed_in) => signed_in,
-        Err(Stopped { client, stop }) => return stopped(&site_of(app, client).await?, stop, reference),
+        Err(Stopped { client, stop }) => return stopped(&shown(app, client).await?, stop, reference),
     };
-    let name = cookies::session_name(signed_in.site.id);
-    let age = chrono::Duration::from_std(signed_in.site.session_absolute).ok();
-    let mut response = Redirect::to(&signed_in.return_to).into_response();
-    response.headers_mut().append(header::SET_COOKIE, cookies::set(app, &name, signed_in.token.expose(), age));
+    let mut response = Redirect::to(&signed_in.address).into_response();
+    if let Some(token) = &signed_in.token {
+        response.headers_mut().append(header::SET_COOKIE, sessions::set_cookie(app, &signed_in.site, token));
+    }
     Ok(response)
 }

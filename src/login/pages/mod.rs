@@ -10,6 +10,7 @@
 //! | `GET,POST /saml/{connection}/slo` | `slo.rs` |
 //! | `GET,POST /oidc/{connection}/callback` | `oidc.rs` |
 //! | `POST /oidc/{connection}/backchannel-logout` | `back_channel.rs` |
+//! | `GET /{client}/login/{connection}/ticket` | `ticket.rs` |
 //! | what these have in common | `arrival.rs` |
 //! | a refused sign-in, the question before an unsolicited one | `refusal.rs`, `confirm.rs` |
 
@@ -29,6 +30,7 @@ pub mod refusal;
 mod saml;
 mod slo;
 mod start;
+mod ticket;
 
 /// The learner's own pages, and the protocol's addresses.
 pub fn routes() -> Router<App> {
@@ -37,6 +39,7 @@ pub fn routes() -> Router<App> {
         .merge(by_email::routes())
         .merge(logout::routes())
         .merge(start::routes())
+        .merge(ticket::routes())
         .merge(saml::routes())
         .merge(slo::routes())
         .merge(oidc::routes())

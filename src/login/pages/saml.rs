@@ -6,6 +6,7 @@ use axum::{
     Form, Router,
     extract::{Path, State},
     http::header,
+    response::{IntoResponse, Redirect},
     routing::post,
 };
 use serde::Deserialize;
@@ -27,7 +28,7 @@ use crate::{
         attempt::{self, BrowserKey, Pending},
         complete::{self, Return, SamlCourse},
         reason::Reason,
-        saml,
+        return_to, saml,
     },
 };
 
@@ -116,6 +117,15 @@ async fn unsolicited(
     match arrival.connection.idp_initiated {
         IdpInitiated::Off => unmatched(app, &arrival, site.id, Reason::unsolicited()).await,
         IdpInitiated::Restart => {
+            // Where the client's people are at home, so that the sign-in ends there.
+            let home = Site::of(app, site.client());
+            if home.host().is_some() && !arrival.connection.is_shared() {
+                let start = home.path(&format!("/login/{}", arrival.connection.id));
+                // There, the whole host is the client's.
+                let link = deep_link.map(|link| if link.starts_with('/') { link } else { format!("/{link}") });
+                let start = return_to::kept(&start, link.as_deref());
+                return Ok(Redirect::to(&start).into_response());
+            }
             let leaving = Leaving { return_to: deep_link, ..Leaving::default() };
             depart(app, &site, arrival.connection, asked, leaving).await
         }

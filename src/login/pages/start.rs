@@ -34,7 +34,8 @@ use crate::{
         attempt::BrowserKey,
         begin::{self, Departure, Wish},
         brought::Carried,
-        reason::Stop,
+        reason::{Reason, Stop},
+        ticket::{self, Handover, Home},
     },
 };
 
@@ -47,6 +48,8 @@ pub fn routes() -> Router<App> {
 struct StartQuery {
     return_to: Option<String>,
     login_hint: Option<String>,
+    /// What the client's own host sent over.
+    from: Option<String>,
 }
 
 async fn start(
@@ -57,10 +60,13 @@ async fn start(
     asked: Asked,
 ) -> Answer {
     let connection = find_for(&app, site.id, &id).await?;
+    if let Some(handle) = query.from.filter(|_| site.host().is_none()) {
+        return start_over(&app, &site, connection, &asked, &handle).await;
+    }
     limits::sign_in(&app, asked.address, site.id).await?;
     let return_to = site.return_to(query.return_to.as_deref()).map(|address| site.within(&address));
     let hint = query.login_hint.filter(|hint| hint.len() <= 254 && !hint.chars().any(char::is_control));
-    depart(&app, &site, connection, &asked, Leaving { return_to, login_hint: hint.as_deref(), ..Leaving::default() })
+    leave(&app, &site, connection, &asked, Leaving { return_to, login_hint: hint.as_deref(), ..Leaving::default() })
         .await
 }
 
@@ -103,7 +109,42 @@ async fn start_carrying(
         None => None,
     };
     leaving.login_hint = invite.as_ref().map(|invite| invite.email.as_str());
-    depart(&app, &site, connection, &asked, leaving).await
+    leave(&app, &site, connection, &asked, leaving).await
+}
+
+/// Goes on with what the client's own host sent over. The rates were counted there.
+async fn start_over(app: &App, site: &Site, connection: Arc<ConnectionFacts>, asked: &Asked, handle: &str) -> Answer {
+    let over = ticket::take_over(app, site.id, connection.id, handle).await?;
+    let Some(over) = over.filter(|over| site.has_host(&over.home.host)) else {
+        limits::sign_in(app, asked.address, site.id).await?;
+        return unmatched(app, &arrive(app, connection, asked), site.id, Reason::attempt_unknown()).await;
+    };
+    let Handover { home, return_to, carried, login_hint, .. } = over;
+    let leaving = Leaving { return_to, login_hint: login_hint.as_deref(), carried, home: Some(home) };
+    depart(app, site, connection, asked, leaving).await
+}
+
+/// From the base origin to the identity provider; from a client's own host to the base origin first, which is the only one
+/// that identity providers know.
+async fn leave(
+    app: &App,
+    site: &Site,
+    connection: Arc<ConnectionFacts>,
+    asked: &Asked,
+    leaving: Leaving<'_>,
+) -> Answer {
+    let Some(host) = site.host() else { return depart(app, site, connection, asked, leaving).await };
+    let (browser, cookie) = BrowserKey::of(app, &asked.headers);
+    let Leaving { return_to, login_hint, carried, home: _ } = leaving;
+    let (home, login_hint) = (Home::new(host, &browser), login_hint.map(str::to_owned));
+    let over = Handover { connection: connection.id, home, return_to, carried, login_hint };
+    let handle = ticket::send_over(app, site.id, &over).await?;
+    let address = Site::on_base(app, site.client()).url(&format!("/login/{}?from={handle}", connection.id));
+    let mut response = Redirect::to(&address).into_response();
+    if let Some(cookie) = cookie {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    Ok(response)
 }
 
 /// The codes of a form that are codes; `None` where there were some and none is.
@@ -140,6 +181,8 @@ pub(super) struct Leaving<'a> {
     pub return_to: Option<String>,
     pub login_hint: Option<&'a str>,
     pub carried: Carried,
+    /// The client's own host that it began on.
+    pub home: Option<Home>,
 }
 
 /// How the browser leaves.
@@ -162,8 +205,8 @@ pub(super) async fn depart(
     leaving: Leaving<'_>,
 ) -> Answer {
     let (browser, cookie) = BrowserKey::of(app, &asked.headers);
-    let Leaving { return_to, login_hint, carried } = leaving;
-    let wish = Wish { client: Some(site.id), return_to, carried, login_hint, now: app.clock.now() };
+    let Leaving { return_to, login_hint, carried, home } = leaving;
+    let wish = Wish { client: Some(site.id), return_to, carried, login_hint, home, now: app.clock.now() };
     let departure = match begin::begin(app, connection.clone(), &browser, wish).await {
         Ok(departure) => departure,
         Err(Stop::Fault(fault)) => return Err(fault.into()),

@@ -49,6 +49,13 @@ pub struct Page {
     pub html: String,
 }
 
+impl Cookie {
+    /// The host that it goes to.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+}
+
 impl Browser {
     pub fn new() -> Self {
         let client = Client::builder()
