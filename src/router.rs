@@ -11,8 +11,15 @@ use crate::{
     invites, login, openapi,
 };
 
-/// The public listener's routes.
+/// What the public listener serves: every route, on the host that it is for.
 pub fn public(app: &App) -> Router {
+    // Before routing, so that a client's own host is a path like any other from there on.
+    let by_host = middleware::from_fn_with_state(app.clone(), clients::lead);
+    Router::new().fallback_service(by_host.layer(routes(app)))
+}
+
+/// Its routes, whatever the host.
+pub fn routes(app: &App) -> Router {
     let mut router = Router::new()
         .merge(assets::routes())
         .merge(login::pages::routes())
@@ -25,10 +32,7 @@ pub fn public(app: &App) -> Router {
     if app.settings.server.operator_listen.is_none() {
         router = router.merge(health::routes());
     }
-    let routes = layers::wrap(router.fallback(nowhere), app);
-    // Before routing, so that a client's own host is a path like any other from there on.
-    let by_host = middleware::from_fn_with_state(app.clone(), clients::lead);
-    Router::new().fallback_service(by_host.layer(routes))
+    layers::wrap(router.fallback(nowhere), app)
 }
 
 /// What no route serves, and what went wrong before a route was found.

@@ -31,7 +31,7 @@ pub struct Api {
 impl Api {
     pub fn new(app: &App, token: SecretString) -> Self {
         let log = tracing_subscriber::fmt().with_max_level(Level::WARN).with_writer(io::stderr).finish();
-        Self { app: app.clone(), router: router::public(app), token, log: Dispatch::new(log) }
+        Self { app: app.clone(), router: router::routes(app), token, log: Dispatch::new(log) }
     }
 
     /// Whether this is the client secret that a connection has. The API never shows it.

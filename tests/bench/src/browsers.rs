@@ -66,7 +66,7 @@ async fn expect(answer: Response, status: StatusCode, what: &str) -> Result<Resp
 impl<'a> Browsers<'a> {
     pub fn new(deployment: &Deployment, key: &'a KeyPair, at_once: usize) -> Result<Self> {
         let client = Client::builder().no_proxy().redirect(Policy::none()).pool_max_idle_per_host(at_once).build()?;
-        Ok(Self { client, address: deployment.address(), origin: deployment.origin(), key, at_once })
+        Ok(Self { client, address: deployment.origin(), origin: deployment.origin(), key, at_once })
     }
 
     /// Starts a sign-in of each, and has each answered.

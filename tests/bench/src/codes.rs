@@ -170,7 +170,7 @@ impl Place {
             .redirect(reqwest::redirect::Policy::none())
             .pool_max_idle_per_host(AT_ONCE)
             .build()?;
-        let url = format!("{}/acme/redeem", self.deployment.address());
+        let url = format!("{}/acme/redeem", self.deployment.origin());
         let (origin, host) = (self.deployment.origin(), self.deployment.origin().replace("http://", ""));
         let body = format!("codes={}", code["code"].as_str().context("a code")?);
         let started = Instant::now();

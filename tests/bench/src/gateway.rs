@@ -100,13 +100,8 @@ impl Deployment {
         Ok(command)
     }
 
-    /// What browsers see.
+    /// What browsers see, without a name being looked up.
     pub fn origin(&self) -> String {
-        format!("http://localhost:{}", self.port)
-    }
-
-    /// Where it is reached without a name being looked up.
-    pub fn address(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
@@ -120,7 +115,7 @@ impl Deployment {
     /// Starts a gateway and waits until it says that it is ready.
     pub async fn start(&self, options: &Options) -> Result<Gateway> {
         let client = reqwest::Client::builder().no_proxy().build()?;
-        let url = format!("{}/readyz", self.address());
+        let url = format!("{}/readyz", self.origin());
         let started = Instant::now();
         let mut child = self.command(options)?.arg("serve").spawn().context("starting the gateway")?;
         loop {

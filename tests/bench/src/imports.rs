@@ -68,7 +68,7 @@ pub async fn measure(options: &Options, folder: &Path, report: &mut Report) -> R
     let gateway = deployment.start(options).await?;
     let token = deployment.command_output(options, &["token", "create", "--name", "bench"]).await?;
     let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
-    let caller = Caller { client, base: format!("{}/api/v1/clients", deployment.address()), token };
+    let caller = Caller { client, base: format!("{}/api/v1/clients", deployment.origin()), token };
     let mut series = Series::default();
     for round in 0..options.rounds {
         // Every round on empty tables, so that none pays for the one before.

@@ -70,7 +70,7 @@ pub struct Api {
 impl Api {
     pub fn new(deployment: &Deployment, token: &str) -> Result<Self> {
         let client = Client::builder().no_proxy().timeout(Duration::from_secs(60)).build()?;
-        Ok(Self { client, address: deployment.address(), token: token.to_owned() })
+        Ok(Self { client, address: deployment.origin(), token: token.to_owned() })
     }
 
     pub async fn send(&self, method: reqwest::Method, path: &str, body: Value) -> Result<Value> {
