@@ -30,7 +30,10 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
 
-use crate::config::{DatabaseSettings, Pooler};
+use crate::{
+    config::{DatabaseSettings, Pooler},
+    crypto,
+};
 
 /// A connection that has lain unused this long is asked whether it still lives before it is used. Each is asked when it
 /// comes back to the pool anyway, so that asking more often would cost every request a round trip for nothing.
@@ -197,6 +200,12 @@ impl<'c> Executor<'c> for &'_ Db {
     {
         self.pool.describe(sql)
     }
+}
+
+/// What the migrations inside this program are, in a few letters: others wherever one of them differs.
+pub fn migrations_digest() -> String {
+    let checksums: Vec<u8> = MIGRATIONS.iter().flat_map(|one| one.checksum.iter().copied()).collect();
+    crypto::sha256(&checksums).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Applies what is missing of the migrations over the direct URL; does nothing when all are there.

@@ -1,11 +1,7 @@
 //! The database and the Redis prefix of one test. Databases are copies of a template that holds the migrations, made
-//! once for each state of `migrations/`.
+//! once for each state of them.
 
-use std::{
-    fs,
-    hash::{DefaultHasher, Hash, Hasher},
-    thread,
-};
+use std::thread;
 
 use secrecy::SecretString;
 use sqlx::{Connection, Executor, PgConnection};
@@ -75,15 +71,9 @@ async fn connect(server_url: &str, database: &str) -> PgConnection {
         .unwrap_or_else(|error| panic!("PostgreSQL for the tests does not answer: {error}"))
 }
 
-/// The name of the template for the migrations as they are now, made when it is not there.
+/// The name of the template for the migrations inside this program, made when it is not there.
 async fn template(server_url: &str) -> String {
-    let mut files: Vec<_> = fs::read_dir("migrations").unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.sort();
-    let mut hasher = DefaultHasher::new();
-    for file in files.iter().filter(|file| file.extension().is_some_and(|ending| ending == "sql")) {
-        (file, fs::read(file).unwrap()).hash(&mut hasher);
-    }
-    let name = format!("usher_template_{:016x}", hasher.finish());
+    let name = format!("usher_template_{}", usher::db::migrations_digest());
 
     let mut connection = connect(server_url, "postgres").await;
     // One at a time, over all test processes: whoever comes second finds it made.
