@@ -2,7 +2,7 @@
 //! each connection, and those of our listeners. Each threshold is told once, in the audit trail, to the client by an
 //! outgoing event, and in the log; metrics say at any time how many there are.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use chrono::{DateTime, Duration, Utc};
 use openssl::x509::X509;
@@ -12,7 +12,7 @@ use super::store_warnings as store;
 use crate::{
     app::App,
     audit::{self, Actor, NewEvent},
-    config::ServerSettings,
+    config::TlsSettings,
     connections::{KeyUse, saml_metadata::TrustedCertificate, store_certificates as stored},
     fault::Fault,
     ids::ClientId,
@@ -61,8 +61,8 @@ struct Ending {
 /// Tells what is due and sets the metrics; says how many warnings were new.
 pub async fn watch_certificates(app: &App, now: DateTime<Utc>) -> Result<usize, Fault> {
     let by = now + Duration::days(i64::from(THRESHOLDS[2]));
-    let files = files(&app.settings.server);
-    let listeners = tokio::task::spawn_blocking(move || read_files(&files)).await;
+    let tls = app.settings.server.tls.clone();
+    let listeners = tokio::task::spawn_blocking(move || read_files(tls.as_ref())).await;
     let listeners = listeners.map_err(|_| Fault::Busy("reading certificates"))?;
     let mut conn = app.acquire().await?;
     let idps = stored::of_idps(&mut conn, by).await?.into_iter().map(|ending| of(Kind::Idp, ending));
@@ -156,13 +156,13 @@ fn measure(endings: &[Ending], soonest: [(Kind, Option<DateTime<Utc>>); 3], now:
     }
 }
 
-/// The certificate files of our listeners.
-fn files(server: &ServerSettings) -> Vec<PathBuf> {
-    server.tls.iter().map(|tls| tls.certificate.clone()).collect()
-}
-
-fn read_files(files: &[PathBuf]) -> Vec<Ending> {
-    files.iter().flat_map(|path| read_file(path)).collect()
+/// The certificates of the public listener: the base origin's, and those of clients' own hosts.
+fn read_files(tls: Option<&TlsSettings>) -> Vec<Ending> {
+    let Some(tls) = tls else { return Vec::new() };
+    let hosts = tls.hosts.as_ref().and_then(|folder| std::fs::read_dir(folder).ok());
+    let hosts = hosts.into_iter().flatten().flatten().map(|entry| entry.path());
+    let hosts = hosts.filter(|path| path.extension().is_some_and(|ending| ending == "crt"));
+    std::iter::once(tls.certificate.clone()).chain(hosts).flat_map(|path| read_file(&path)).collect()
 }
 
 /// Every certificate of a chain. A file that does not read is the listener's to tell.

@@ -134,19 +134,27 @@ async fn the_end_of_a_listeners_certificate_is_told_to_the_operator() {
     let (certificate, private) = (folder.path().join("learn.pem"), folder.path().join("learn.key"));
     std::fs::write(&certificate, key.certificate_pem().unwrap()).unwrap();
     std::fs::write(&private, key.private_key_pem().unwrap()).unwrap();
-    let paths = (certificate.display().to_string(), private.display().to_string());
+    let hosts = folder.path().join("hosts");
+    std::fs::create_dir(&hosts).unwrap();
+    let key = KeyPair::generate_valid(KeyKind::P256, "learn.acme.example", now() - Duration::days(1), ends_at).unwrap();
+    std::fs::write(hosts.join("acme.crt"), key.certificate_pem().unwrap()).unwrap();
+    std::fs::write(hosts.join("acme.key"), key.private_key_pem().unwrap()).unwrap();
+    let paths = (certificate.display().to_string(), private.display().to_string(), hosts.display().to_string());
     let app = App::with().clock_at(now()).settings(move |raw| {
         raw.server.tls_certificate = Some(paths.0.clone());
         raw.server.tls_key = Some(paths.1.clone());
+        raw.server.tls_hosts = Some(paths.2.clone());
         raw.server.public_origin = raw.server.public_origin.replace("http://", "https://");
     });
     let app = app.start().await;
-    assert_eq!((watch(&app).await, watch(&app).await), (1, 0));
-    let (client, target): (uuid::Uuid, String) =
-        sqlx::query_as("select client_id, target from audit_events where action = 'certificate.ends_soon'")
-            .fetch_one(&app.db)
-            .await
-            .unwrap();
-    assert_eq!((client, target.as_str()), (uuid::Uuid::nil(), "learn.pem"));
-    assert_eq!(told(&app).await, [("tls".to_owned(), 14)]);
+    assert_eq!((watch(&app).await, watch(&app).await), (2, 0));
+    let events: Vec<(uuid::Uuid, String)> = sqlx::query_as(
+        "select client_id, target from audit_events where action = 'certificate.ends_soon' order by target",
+    )
+    .fetch_all(&app.db)
+    .await
+    .unwrap();
+    let nobody = uuid::Uuid::nil();
+    assert_eq!(events, [(nobody, "acme.crt".to_owned()), (nobody, "learn.pem".to_owned())]);
+    assert_eq!(told(&app).await, [("tls".to_owned(), 14), ("tls".to_owned(), 14)]);
 }
