@@ -8,7 +8,7 @@ use super::{
     edit,
     error::CodeError,
     model::Kind,
-    revoke, store,
+    revoke, store, store_redemptions,
     view::{NewRegistrationCode, RedemptionView, RegistrationCode, RegistrationCodeChange, UndoRedemption},
 };
 use crate::{
@@ -147,7 +147,7 @@ async fn list_redemptions(
     if store::find(&mut conn, scope.client, Kind::Registration, id.uuid()).await?.is_none() {
         return Err(Problem::not_found());
     }
-    let rows = store::list_redemptions(&mut conn, scope.client, id, page).await?;
+    let rows = store_redemptions::list(&mut conn, scope.client, id, page).await?;
     Ok(Json(page.list(rows, |redemption| redemption.id.uuid(), |redemption| redemption)))
 }
 

@@ -41,6 +41,7 @@ mod store;
 mod store_batch;
 mod store_person;
 mod store_redeem;
+mod store_redemptions;
 mod store_undo;
 mod terms;
 mod text;

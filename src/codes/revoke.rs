@@ -11,7 +11,7 @@ use super::{
     error::CodeError,
     fill::AT_ONCE,
     model::{CodeState, Kind},
-    store, store_batch, store_redeem,
+    store, store_batch, store_redeem, store_redemptions,
     store_undo::{self as undo, Redemption},
     view::{CodeView, RedemptionView},
 };
@@ -86,12 +86,12 @@ pub async fn undo_redemption(
     id: RedemptionId,
     ends_access: bool,
 ) -> Result<RedemptionView, CodeError> {
-    let found = store::find_redemption(conn, client, code, id).await?.ok_or(CodeError::NotFound)?;
+    let found = store_redemptions::find(conn, client, code, id).await?.ok_or(CodeError::NotFound)?;
     let learner = found.learner;
     let mut ledger = Ledger::open_held(conn, client, &[learner], author.now).await?;
     store_redeem::lock(conn, client, &[code.uuid()]).await?;
     // Read again under the locks: it may be taken back, or another learner's, since.
-    let found = store::find_redemption(conn, client, code, id).await?.ok_or(CodeError::NotFound)?;
+    let found = store_redemptions::find(conn, client, code, id).await?.ok_or(CodeError::NotFound)?;
     if found.undone_at.is_some() {
         return Ok(found);
     }
@@ -109,7 +109,7 @@ pub async fn undo_redemption(
     let facts = json!({ "code": code, "redemption": id, "learner": learner, "access_ended": ends_access });
     author.record(conn, client, "redemption.undone", id.to_string(), facts.clone(), None).await?;
     audit::announce(conn, author.entropy, client, "redemption.undone", facts, author.now).await?;
-    store::find_redemption(conn, client, code, id).await?.ok_or(CodeError::NotFound)
+    store_redemptions::find(conn, client, code, id).await?.ok_or(CodeError::NotFound)
 }
 
 /// Makes a redeemed or revoked code unused again. The learner who had redeemed it loses what it gave them, and the seat
