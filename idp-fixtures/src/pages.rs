@@ -78,7 +78,7 @@ pub fn self_posting_form(org: &Org, action: &str, fields: &[(&str, &str)]) -> Re
         escape(action),
         hidden_fields(fields),
     );
-    page(org, "Signed in", &body)
+    page(org, "One moment", &body)
 }
 
 /// Says what is wrong with a request that cannot be answered to its sender.

@@ -272,3 +272,44 @@ async fn a_learner_who_signs_out_here_is_signed_out_at_oidc_provider_and_comes_b
     let login = second.follow_all(start).await.expect(200);
     assert!(login.form().value("username").is_some(), "the peer asks who it is again");
 }
+
+/// Carries what pages and redirects say until neither leads on.
+async fn carried(browser: &Browser, mut page: Page) -> Page {
+    for _ in 0..20 {
+        let form =
+            page.forms().into_iter().find(|form| form.value("SAMLRequest").or(form.value("SAMLResponse")).is_some());
+        page = match form {
+            _ if page.status.is_redirection() => browser.follow(&page).await,
+            Some(form) => browser.submit(&form).await,
+            None => return page,
+        };
+    }
+    panic!("the logout goes round in circles: {}", page.url)
+}
+
+#[tokio::test]
+async fn a_learner_is_signed_out_by_pysaml2_and_there_by_us_by_both_bindings() {
+    let variants = ["rsa-assertion-by-redirect", "rsa-both-by-post"];
+    let peer = Peer::pysaml2(&people(&variants)).await;
+    let (app, operator) = gateway().await;
+    for variant in variants {
+        let connection = pysaml2_connection(&operator, &peer, variant, json!({})).await;
+        let browser = app.browser();
+        sign_in(&app, &browser, &connection, variant).await.expect(303);
+        browser.open(app.url("/acme/dashboard")).await.expect(200);
+        // It begins, and verifies our answer.
+        let page = browser.open(format!("{}/{variant}/logout", peer.text("base_url"))).await;
+        let page = browser.submit(&page.form()).await;
+        let page = carried(&browser, page).await;
+        assert!(page.says("The application said Success; RelayState begun at pysaml2"), "{variant}: {}", page.html);
+        browser.open(app.url("/acme/dashboard")).await.expect(303);
+        // We begin, it verifies our request, and we its answer.
+        sign_in(&app, &browser, &connection, variant).await.expect(303);
+        let dashboard = browser.open(app.url("/acme/dashboard")).await.expect(200);
+        let form = dashboard.forms().into_iter().find(|form| form.action.ends_with("/logout")).unwrap();
+        let page = browser.submit(&form).await;
+        let page = carried(&browser, page).await;
+        assert!(page.says("You are signed out everywhere"), "{variant}: {} {}", page.url, page.html);
+        browser.open(app.url("/acme/dashboard")).await.expect(303);
+    }
+}

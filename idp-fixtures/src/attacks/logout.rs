@@ -167,7 +167,7 @@ fn queries() -> Vec<LogoutAttack> {
         rewritten("a blank written the other way", Rule::Signature, |query| replaced(query, "%20", "+")),
         rewritten("percent-encoding in the other case", Rule::Signature, |query| replaced(query, "%2F", "%2f")),
         rewritten("a letter encoded that was not", Rule::Signature, |query| replaced(query, "deep", "%64eep")),
-        rewritten("sent as an answer", Rule::Binding, |query| replaced(query, "SAMLRequest=", "SAMLResponse=")),
+        rewritten("sent as an answer", Rule::Structure, |query| replaced(query, "SAMLRequest=", "SAMLResponse=")),
         rewritten("a request and an answer at once", Rule::Binding, |query| {
             Ok(format!("{query}&{}", replaced(part(query, "SAMLRequest")?, "SAMLRequest", "SAMLResponse")?))
         }),

@@ -8,7 +8,7 @@ use idp_fixtures::{
 use serde_json::json;
 
 use super::{answer, deliver, done, events, is_in, signed_in};
-use crate::support::{App, Browser, Page, SamlScene, client, merge};
+use crate::support::{App, Browser, Page, SamlScene, client};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn saml_logout_by_the_idp_ends_the_session_without_our_cookie_by_both_bindings() {
@@ -230,8 +230,7 @@ async fn saml_logout_works_in_every_vendors_manner_both_ways() {
             ..Default::default()
         };
         let options = saml::Options { behaviour, ..Default::default() };
-        let mut settings = json!({ "saml": { "subject_attribute": "email" } });
-        merge(&mut settings, &json!({ "saml": { "binding": if by_post { "post" } else { "redirect" } } }));
+        let settings = json!({ "saml": { "subject_attribute": "email" } });
         let scene = SamlScene::with_idp(App::start().await, options, settings, json!({})).await;
         let (browser, participant) = signed_in(&scene, "ada").await;
         let message = scene.idp.logout_request(&participant).await.unwrap().with(|one| {

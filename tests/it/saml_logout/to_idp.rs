@@ -16,11 +16,13 @@ pub async fn sign_out(scene: &SamlScene, browser: &Browser) -> Page {
 }
 
 async fn scene_by(binding: &str) -> SamlScene {
-    SamlScene::with(App::start().await, json!({ "saml": { "binding": binding } }), json!({})).await
+    let slo = Slo { redirect: binding == "redirect", post: binding == "post", ..Slo::default() };
+    let options = saml::Options { behaviour: saml::Behaviour { slo, ..Default::default() }, ..Default::default() };
+    SamlScene::with_idp(App::start().await, options, json!({}), json!({})).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn saml_logout_asks_the_idp_by_the_connections_binding_and_says_that_all_is_over() {
+async fn saml_logout_asks_the_idp_by_a_binding_that_it_offers_and_says_that_all_is_over() {
     for binding in ["redirect", "post"] {
         let scene = scene_by(binding).await;
         let (browser, participant) = signed_in(&scene, "ada").await;

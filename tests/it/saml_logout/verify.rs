@@ -252,7 +252,7 @@ fn saml_logout_answers_are_checked_as_requests_are() {
         (good().with(|one| one.issue_instant = now() - TimeDelta::hours(1)), "expired"),
         (good().with(|one| one.version = "1.1".into()), "version"),
         (good().with(|one| one.name_id = Some(NameId::email("ada@acme.example"))), "structure"),
-        (request(&rsa()), "binding"),
+        (request(&rsa()), "structure"),
     ];
     for (message, name) in bent {
         for sent in [by_query(&message), by_form(&message)] {

@@ -127,7 +127,7 @@ fn with_verified<T>(
     read: impl FnOnce(Node<'_, '_>, &mut Trail) -> Result<T, SamlError>,
 ) -> Result<T, SamlError> {
     if received.kind != kind {
-        return Err(SamlError::Binding("it is not the message that was expected"));
+        return Err(SamlError::Structure("it is not the logout message that was expected"));
     }
     let text = trail.outcome("saml.limits", xml::text_of(&received.xml, &LIMITS)).map_err(SamlError::from)?;
     let screened = trail.outcome("saml.structure", screen::screen(text, kind))?;
