@@ -132,19 +132,21 @@ impl Scene {
 
     /// The mails to an address, oldest first: kind, and the link opened.
     pub async fn mails(&self, email: &str) -> Vec<(String, Option<String>)> {
-        let rows: Vec<(Uuid, Uuid, String, Option<Vec<u8>>)> = sqlx::query_as(
-            "select client_id, id, kind, link_sealed from mails where recipient = $1 order by created_at, id",
+        let rows: Vec<(Uuid, Uuid, String, String, Option<Vec<u8>>)> = sqlx::query_as(
+            "select m.client_id, m.id, s.slug, m.kind, m.link_sealed from mails m join slugs s on s.client_id = m.client_id
+             where m.recipient = $1 order by m.created_at, m.id",
         )
         .bind(email)
         .fetch_all(&self.app.db)
         .await
         .unwrap();
-        let open = |client: Uuid, id: Uuid, sealed: Vec<u8>| {
+        let open = |client: Uuid, id: Uuid, slug: String, sealed: Vec<u8>| {
             let place = format!("mails.link:{}:{}", ClientId::from(client), usher::ids::MailId::from(id));
-            String::from_utf8(self.app.sealer.open(&place, &sealed).unwrap().to_vec()).unwrap()
+            let path = String::from_utf8(self.app.sealer.open(&place, &sealed).unwrap().to_vec()).unwrap();
+            format!("/{slug}{path}")
         };
         rows.into_iter()
-            .map(|(client, id, kind, sealed)| (kind, sealed.map(|sealed| open(client, id, sealed))))
+            .map(|(client, id, slug, kind, sealed)| (kind, sealed.map(|sealed| open(client, id, slug, sealed))))
             .collect()
     }
 
