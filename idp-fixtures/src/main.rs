@@ -45,6 +45,9 @@ enum Command {
         /// Secret of that client.
         #[arg(long, default_value = "usher-demo-secret")]
         client_secret: String,
+        /// Where that client is told of logouts; may be relative to its redirect URI.
+        #[arg(long)]
+        backchannel_logout_uri: Option<String>,
     },
 }
 
@@ -52,7 +55,7 @@ enum Command {
 async fn main() -> Result<()> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN).init();
     match Arguments::parse().command {
-        Command::Serve { saml_port, oidc_port, host, state_dir, client_id, client_secret } => {
+        Command::Serve { saml_port, oidc_port, host, state_dir, client_id, client_secret, backchannel_logout_uri } => {
             std::fs::create_dir_all(&state_dir)
                 .with_context(|| format!("cannot make the folder {}", state_dir.display()))?;
             let keep = |name: &str| KeyPair::kept_in(&state_dir.join(name), KeyKind::Rsa2048, "demonstration IdP");
@@ -67,7 +70,10 @@ async fn main() -> Result<()> {
                 port: oidc_port,
                 host,
                 key: Some(keep("oidc.pem")?),
-                clients: vec![oidc::Client::with_secret(&client_id, &client_secret)],
+                clients: vec![oidc::Client {
+                    backchannel_logout_uri,
+                    ..oidc::Client::with_secret(&client_id, &client_secret)
+                }],
                 ..oidc::Options::default()
             })
             .await?;

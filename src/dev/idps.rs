@@ -57,6 +57,7 @@ pub(super) async fn start(home: &Home) -> anyhow::Result<(Child, ChildStdout)> {
     let mut command = account::command(program, None);
     command
         .args(["serve", "--client-id", "usher", "--client-secret", CLIENT_SECRET])
+        .args(["--backchannel-logout-uri", "backchannel-logout"])
         .arg("--saml-port")
         .arg(keep(before.as_ref().map(|idps| idps.saml.base_url.as_str())))
         .arg("--oidc-port")
