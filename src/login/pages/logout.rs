@@ -88,13 +88,16 @@ async fn sign_out(State(app): State<App>, site: Site, cookie: SessionCookie, ask
         now: app.clock.now(),
     };
     let mut response = match logout::begin(&app, &out).await? {
-        LoggedOut::Leaving(departure) => departing(&app, site.brand(), departure),
+        LoggedOut::Leaving(departure) => {
+            let mut response = departing(&app, site.brand(), departure);
+            // By it the page knows of a provider that never answered.
+            response.headers_mut().extend(planted.map(|cookie| (header::SET_COOKIE, cookie)));
+            response
+        }
         LoggedOut::Locally => Redirect::to(&site.path("/logout")).into_response(),
     };
     let gone = cookies::unset(&app, &cookies::session_name(site.id));
-    for cookie in planted.into_iter().chain([gone]) {
-        response.headers_mut().append(header::SET_COOKIE, cookie);
-    }
+    response.headers_mut().append(header::SET_COOKIE, gone);
     Ok(response)
 }
 
