@@ -149,8 +149,8 @@ async fn what_is_over_or_never_was_is_not_granted() {
     let path = format!("{learner}/access");
     for (body, status, code) in [
         (json!({}), 422, "api.required"),
-        (json!({ "sublicense": "nothing" }), 422, "api.invalid"),
-        (json!({ "sublicense": "sub_00000000000000000000000000000001" }), 422, "api.invalid"),
+        (json!({ "sublicense": "nothing" }), 422, "sublicense.unknown"),
+        (json!({ "sublicense": "sub_00000000000000000000000000000001" }), 422, "sublicense.unknown"),
         (json!({ "sublicense": "main", "ends_at": "2020-01-01T00:00:00Z" }), 422, "api.invalid"),
         (json!({ "sublicense": "main", "role": "owner" }), 422, "api.invalid"),
         (json!({ "sublicense": "main", "source_ref": "x" }), 422, "api.read_only_field"),
