@@ -47,13 +47,7 @@ impl Mapping {
             );
             return Err(compiler.errors);
         }
-        if self.client.is_some() {
-            compiler.refuse(
-                "/client",
-                "mapping.client_selector_unsupported",
-                "a mapping cannot choose the client: this connection belongs to one client; leave `client` out",
-            );
-        }
+        let client = self.client.as_ref().and_then(|selector| compiler.selector("/client", selector));
         let profile = compiler.profile(self);
         let require = self.require.iter().enumerate().filter_map(|(index, rule)| {
             let path = format!("/require/{index}");
@@ -72,7 +66,7 @@ impl Mapping {
             (compiler.slugs("/fallback/sublicenses", sublicenses), role.unwrap_or_default())
         });
         if compiler.errors.is_empty() {
-            Ok(CompiledMapping { profile, require, access, fallback, sync: self.sync })
+            Ok(CompiledMapping { client, profile, require, access, fallback, sync: self.sync })
         } else {
             Err(compiler.errors)
         }

@@ -8,6 +8,8 @@ use super::mapping::{MatchBy, MatchWord, Role, SyncMode, UpdatePolicy};
 /// pattern, and can be shared between threads.
 #[derive(Debug)]
 pub struct CompiledMapping {
+    /// What names the client, on a connection that serves several.
+    pub(super) client: Option<CompiledSelector>,
     pub(super) profile: CompiledProfile,
     pub(super) require: Box<[CompiledRequirement]>,
     pub(super) access: Box<[CompiledAccess]>,

@@ -21,7 +21,7 @@ pub struct Mapping {
     /// What must hold for anybody to get in, whatever else yields.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub require: Vec<Requirement>,
-    /// Chooses the client on a shared connection; refused on any other.
+    /// Chooses the client on a shared connection, by slug or sku; an active connection of one client has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<Selector>,
     /// What is granted, rule after rule; the results add up.

@@ -5,6 +5,7 @@
 //! | a verifier collects what the IdP sent | [`Claims`] (`value`, `json`) | names to lists of values, bounded |
 //! | an admin types a mapping | [`Mapping`] (`mapping`, `selector`, `condition`) | JSON, unknown keys refused |
 //! | it is saved | [`Mapping::compile`] (`compile`, `compiled`) | [`CompiledMapping`], or every mistake with its JSON pointer |
+//! | the connection serves several clients | [`CompiledMapping::client_names`] (`client`) | what names the person's client |
 //! | somebody signs in, or dry-runs | [`CompiledMapping::apply`] (`apply`, `run`, `reading`, `expr`) | [`Outcome`]: profile, grants, every rule and why |
 //! | a connection is new | [`presets`] (`presets`, `vendors`) | a mapping with the vendor's own claim names, and settings to begin with |
 //! | the attempt is recorded | [`Outcome::redacted`] (`outcome`) | the same without any claim value |
@@ -21,13 +22,16 @@
 //! - `{"all": […]}`, `{"any": […]}`, `{"not": …}`;
 //! - `{"expr": "…"}`, which must yield true or something empty.
 //!
+//! `client` is a selector, on a shared connection alone: each of its values may be the slug or the sku of a client that
+//! the connection lists; what names none is passed over, and where none is named nobody is let in.
+//!
 //! An **access rule** is `{"when": condition, "sublicenses": [slug…], "role"}`, or
 //! `{"from": selector, "match": "slug" | "sku" | "ref" | {"ref": name}, "role", "when"}`, which grants the sublicenses
 //! whose slug, sku or ref equals a value.
 //!
 //! # Invariants
 //!
-//! - Order: e-mail, e-mail domain, the other profile fields, `require`, `access` in order, `fallback`.
+//! - Order: `client`; then, with the sublicenses of the chosen client, e-mail, e-mail domain, the other profile fields, `require`, `access` in order, `fallback`.
 //! - A rule set that yields nothing refuses (`mapping.nothing_granted`), unless a fallback or an entitlement that the
 //!   attempt carries yields. Whatever refuses also takes every grant out of the outcome.
 //! - A missing claim is not an empty one. A claim that an IdP replaced by a link (overage) is *unknown*: a condition on it
@@ -37,6 +41,7 @@
 //! - No sentence of the outcome quotes a claim's value; `detail` may, and `redacted` drops it.
 
 mod apply;
+mod client;
 mod compile;
 mod compiled;
 mod condition;
@@ -55,6 +60,7 @@ mod value;
 mod vendors;
 
 pub use apply::{ConnectionFacts, Input, SublicenseFacts};
+pub use client::{ClientNames, comparable_name};
 pub use compile::MappingError;
 pub use compiled::CompiledMapping;
 pub use condition::{Condition, Test};

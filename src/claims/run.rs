@@ -74,7 +74,7 @@ impl<'a> Run<'a> {
     }
 
     /// The values that a selector finds; nothing when what it looks for is missing, and then `reads` says why.
-    fn pick(&self, selector: &CompiledSelector, reads: &mut Reads) -> Result<Option<Vec<String>>, Failure> {
+    pub(super) fn pick(&self, selector: &CompiledSelector, reads: &mut Reads) -> Result<Option<Vec<String>>, Failure> {
         match selector {
             CompiledSelector::Claim(name) => Ok(match self.reading.read(name, reads) {
                 Read::Values(values) => Some(values.to_vec()),
@@ -103,7 +103,7 @@ impl<'a> Run<'a> {
     }
 
     /// Why a selector found nothing.
-    fn nothing_found(&self, reads: &Reads) -> String {
+    pub(super) fn nothing_found(&self, reads: &Reads) -> String {
         reads.reason(self.reading.claims).unwrap_or_else(|| "the expression yields nothing".to_owned())
     }
 

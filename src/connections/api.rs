@@ -14,7 +14,7 @@ use super::{
     model::{Connection, ConnectionSettings},
     refresh::{self, RefreshError},
     save::{self, By, Prepared, SaveError, SecretChange},
-    store, store_keys,
+    share, store, store_keys,
     view::{self, ConnectionView},
 };
 use crate::{
@@ -101,7 +101,7 @@ async fn list(
     let rows = store::list(&mut conn, scope.client, page).await?;
     let ids: Vec<_> = rows.iter().map(|row| row.id.uuid()).collect();
     let certificates = store_keys::current_certificates(&mut conn, scope.client, &ids).await?;
-    let show = |row: Connection| view::show(&app.settings, row, &certificates, scope.now);
+    let show = |row: Connection| view::show(&app.settings, row, &certificates, scope.is_operator(), scope.now);
     Ok(Json(page.list(rows, |row| row.id.uuid(), show)))
 }
 
@@ -137,7 +137,7 @@ async fn insert(
     };
     let made = prepared.insert(&mut transaction, app, by(scope)).await?;
     let certificates = store_keys::current_certificates(&mut transaction, scope.client, &[made.id.uuid()]).await?;
-    let shown = view::show(&app.settings, made, &certificates, scope.now);
+    let shown = view::show(&app.settings, made, &certificates, scope.is_operator(), scope.now);
     let reply = ticket.reply(&mut transaction, StatusCode::CREATED, &shown).await?;
     transaction.commit().await.map_err(Fault::from)?;
     Ok(reply)
@@ -167,7 +167,7 @@ async fn find(
     Id(id): Id<ConnectionId>,
 ) -> Result<Json<ConnectionView>, Problem> {
     let found = load(&app, scope.client, id).await?;
-    Ok(Json(shown(&app, found, scope.now).await?))
+    Ok(Json(shown(&app, &scope, found).await?))
 }
 
 /// Changes a connection. `oidc.client_secret`: null removes it, leaving it out keeps it.
@@ -180,6 +180,7 @@ async fn change(
     Id(id): Id<ConnectionId>,
     ApiJson(ConnectionPatch(patch)): ApiJson<ConnectionPatch>,
 ) -> Result<Json<ConnectionView>, Problem> {
+    share::operators_if_shared(&app, &scope, id).await?;
     let is_cleared = patch.pointer("/oidc/client_secret").is_some_and(Value::is_null);
     for round in 1..=ROUNDS {
         let before = load(&app, scope.client, id).await?;
@@ -189,7 +190,7 @@ async fn change(
         let secret = if is_cleared { SecretChange::Clear } else { save::take_secret(&mut settings) };
         match save::change_with(&app, &before, settings, secret, by(&scope)).await {
             Err(SaveError::Conflict) if round < ROUNDS => {}
-            outcome => return Ok(Json(shown(&app, outcome?, scope.now).await?)),
+            outcome => return Ok(Json(shown(&app, &scope, outcome?).await?)),
         }
     }
     Err(SaveError::Conflict.into())
@@ -216,12 +217,13 @@ async fn refresh_now(
     Id(id): Id<ConnectionId>,
     once: Once,
 ) -> Result<Reply, Problem> {
+    share::operators_if_shared(&app, &scope, id).await?;
     if let Some(reply) = answered_before(&app, &scope, &once).await? {
         return Ok(reply);
     }
     refresh::refresh(&app, scope.client, id, by(&scope)).await?;
     let found = load(&app, scope.client, id).await?;
-    let shown = shown(&app, found, scope.now).await?;
+    let shown = shown(&app, &scope, found).await?;
     let mut transaction = app.db.begin().await.map_err(Fault::from)?;
     let reply = match once.claim(&mut transaction, scope.token, scope.now).await? {
         Claim::Fresh(ticket) => ticket.reply(&mut transaction, StatusCode::OK, &shown).await?,
@@ -246,14 +248,10 @@ async fn load(app: &App, client: ClientId, id: ConnectionId) -> Result<Connectio
     store::find(&mut conn, client, id).await?.ok_or_else(Problem::not_found)
 }
 
-async fn shown(
-    app: &App,
-    connection: Connection,
-    now: chrono::DateTime<chrono::Utc>,
-) -> Result<ConnectionView, Problem> {
+async fn shown<P>(app: &App, scope: &ClientScope<P>, connection: Connection) -> Result<ConnectionView, Problem> {
     let mut conn = app.db.acquire().await.map_err(Fault::from)?;
     let certificates = store_keys::current_certificates(&mut conn, connection.client, &[connection.id.uuid()]).await?;
-    Ok(view::show(&app.settings, connection, &certificates, now))
+    Ok(view::show(&app.settings, connection, &certificates, scope.is_operator(), scope.now))
 }
 
 /// RFC 7396, section 2.

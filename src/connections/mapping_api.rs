@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::{
     api::by,
     save_mapping::{MappingSaveError, save_mapping},
+    share,
     store_mappings::{self, MappingRow},
 };
 use crate::{
@@ -69,6 +70,7 @@ async fn current(
     State(app): State<App>,
     Id(id): Id<ConnectionId>,
 ) -> Result<impl IntoResponse, Problem> {
+    share::operators_if_shared(&app, &scope, id).await?;
     load(&app, scope.client, id).await
 }
 
@@ -106,6 +108,7 @@ async fn versions(
     Id(id): Id<ConnectionId>,
     ApiQuery(query): ApiQuery<PageQuery>,
 ) -> Result<Json<List<MappingVersion>>, Problem> {
+    share::operators_if_shared(&app, &scope, id).await?;
     let page = query.page()?;
     let before = page.after.map_or(i32::MAX, |after| i32::try_from(after.as_u128()).unwrap_or(0));
     let mut conn = app.db.acquire().await.map_err(Fault::from)?;
@@ -143,6 +146,10 @@ impl From<MappingSaveError> for Problem {
     fn from(error: MappingSaveError) -> Self {
         match error {
             MappingSaveError::NotFound => Self::not_found(),
+            MappingSaveError::OperatorOnly => {
+                Self::new(StatusCode::FORBIDDEN, "api.operator_only", "Only an operator may do this.")
+                    .with_field("/clients", "the connection serves several clients")
+            }
             MappingSaveError::Conflict(current) => Self::new(
                 StatusCode::PRECONDITION_FAILED,
                 "mapping.conflict",

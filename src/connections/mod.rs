@@ -69,4 +69,5 @@ pub use saml_metadata::Binding;
 pub use save::{By, SaveError, change, create, delete};
 pub use save_mapping::{MappingSaveError, read_mapping, save_mapping};
 pub use settings::{IdTokenAlg, OidcSettings, SamlSettings, TokenAuth};
+pub use share::operators_if_shared;
 pub use store::{for_email, for_landing};

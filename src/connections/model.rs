@@ -106,6 +106,8 @@ fn generic() -> Preset {
 
 /// The longest clock skew of a connection.
 pub const MAX_CLOCK_SKEW_S: u16 = 300;
+/// Clients of one shared connection: a large school district.
+const MAX_CLIENTS: usize = 2000;
 /// E-mail domains of one connection.
 const MAX_DOMAINS: usize = 100;
 
@@ -129,10 +131,12 @@ pub struct ConnectionSettings {
     pub saml: Option<SamlSettings>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oidc: Option<OidcSettings>,
-    /// E-mail domains for which this IdP's word is taken; each must be a verified one of the client.
+    /// E-mail domains for which this IdP's word is taken; each must be a verified one of the client, or of one
+    /// that is listed; in a sign-in those of the chosen client count.
     #[serde(default)]
     pub trusted_domains: Vec<String>,
-    /// Other clients that the mapping may choose. Operator only; must be empty until shared connections exist.
+    /// The clients that the mapping's `client` may choose among, by slug or id; shown as slugs. Empty: the connection serves
+    /// its own client alone. Operator only, as is every change of a connection that lists some.
     #[serde(default)]
     pub clients: Vec<String>,
     #[serde(default = "default_skew")]
@@ -167,9 +171,9 @@ impl ConnectionSettings {
         if self.clock_skew_s > MAX_CLOCK_SKEW_S {
             errors.push(FieldError::new("connection.clock_skew", "/clock_skew_s", "a clock skew is 0 to 300 seconds"));
         }
-        if !self.clients.is_empty() {
-            let detail = "connections that serve several clients are not offered; leave the list empty";
-            errors.push(FieldError::new("connection.shared", "/clients", detail));
+        if self.clients.len() > MAX_CLIENTS {
+            let detail = format!("at most {MAX_CLIENTS} clients");
+            errors.push(FieldError::new("connection.clients", "/clients", detail));
         }
         self.domains = domains(&self.domains, "/domains", &mut errors);
         self.trusted_domains = domains(&self.trusted_domains, "/trusted_domains", &mut errors);

@@ -15,6 +15,7 @@ use super::{
     settings::TokenAuth,
     share,
     store::{self, Written},
+    store_clients,
     store_idp::{self, IdpUpdate},
     store_keys, store_mappings,
 };
@@ -102,6 +103,9 @@ pub async fn prepare(
     {
         let detail = "the protocol cannot be changed; make a new connection";
         return Err(SaveError::Invalid(vec![FieldError::new("connection.protocol", "/protocol", detail)]));
+    }
+    if !by.is_operator && before.is_some_and(|before| !before.settings.clients.is_empty()) {
+        return Err(SaveError::OperatorOnly("/clients"));
     }
     if !by.is_operator
         && let Some(field) = settings.operator_changes(before.map(|before| &before.settings)).first()
@@ -333,6 +337,9 @@ pub async fn delete(app: &App, client: ClientId, id: ConnectionId, by: By<'_>) -
     let mut transaction = app.db.begin().await?;
     if store::lock(&mut transaction, client, id).await?.ok_or(SaveError::NotFound)? == Status::Active {
         return Err(SaveError::Active);
+    }
+    if !by.is_operator && store_clients::is_shared(&mut transaction, client, id).await? {
+        return Err(SaveError::OperatorOnly("/clients"));
     }
     let (grants, learners) = share::take_all_away(&mut transaction, app, (client, id), by).await?;
     store::delete(&mut transaction, client, id).await?;

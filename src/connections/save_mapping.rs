@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{
+    model::Status,
     save::{self, By},
-    store_mappings,
+    store_clients, store_mappings,
 };
 use crate::{
     app::App,
@@ -24,6 +25,8 @@ pub enum MappingSaveError {
     /// Somebody else saved since the caller looked; the version in force.
     #[error("version {0} of the mapping is in force")]
     Conflict(i32),
+    #[error("the connection serves several clients, so that its mapping is an operator's")]
+    OperatorOnly,
     #[error("the rules do not hold together")]
     Invalid(Vec<MappingError>),
     #[error(transparent)]
@@ -48,12 +51,25 @@ pub async fn save_mapping(
     let mapping = read_mapping(rules).map_err(MappingSaveError::Invalid)?;
     let compiled = mapping.compile().map_err(MappingSaveError::Invalid)?;
     let mut transaction = app.db.begin().await?;
-    let current =
+    let (current, status) =
         store_mappings::lock_mapping(&mut transaction, client, id).await?.ok_or(MappingSaveError::NotFound)?;
+    let served = store_clients::served(&mut transaction, client, id).await?;
+    let is_shared = served.iter().any(|(_, is_listed)| *is_listed);
+    if is_shared && !by.is_operator {
+        return Err(MappingSaveError::OperatorOnly);
+    }
+    if status == Status::Active
+        && let Some(error) = misfit(is_shared, compiled.chooses_client())
+    {
+        return Err(MappingSaveError::Invalid(vec![error]));
+    }
     if expected.is_some_and(|expected| expected != current) {
         return Err(MappingSaveError::Conflict(current));
     }
-    let sublicenses = store_mappings::sublicenses(&mut transaction, client).await?;
+    let sublicenses = {
+        let clients: Vec<_> = served.iter().map(|(client, _)| client.uuid()).collect();
+        store_mappings::sublicenses(&mut transaction, &clients).await?
+    };
     let unknown = compiled
         .named_sublicenses()
         .into_iter()
@@ -62,7 +78,10 @@ pub async fn save_mapping(
         .map(|(path, slug)| MappingError {
             path,
             code: "mapping.unknown_sublicense",
-            message: format!("this client has no sublicense `{slug}`"),
+            message: match is_shared {
+                true => format!("none of the connection's clients has a sublicense `{slug}`"),
+                false => format!("this client has no sublicense `{slug}`"),
+            },
         })
         .collect();
     if !unknown.is_empty() {
@@ -78,6 +97,22 @@ pub async fn save_mapping(
     transaction.commit().await?;
     app.connections.forget(id).await;
     Ok(version)
+}
+
+/// What is wrong with rules that choose a client, or leave it open, on an active connection.
+fn misfit(is_shared: bool, chooses: bool) -> Option<MappingError> {
+    let (code, message) = match (is_shared, chooses) {
+        (true, false) => (
+            "mapping.client_missing",
+            "the connection serves several clients: say with `client` which claim names the person's",
+        ),
+        (false, true) => (
+            "mapping.client_not_shared",
+            "this connection serves one client: leave `client` out, or have an operator list the clients that it may choose, while the connection is a draft or disabled",
+        ),
+        _ => return None,
+    };
+    Some(MappingError { path: "/client".to_owned(), code, message: message.to_owned() })
 }
 
 /// Reads rules as typed.

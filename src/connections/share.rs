@@ -12,9 +12,11 @@ use super::{
     store_clients, store_mappings,
 };
 use crate::{
+    admin::ClientScope,
     app::App,
     claims::Mapping,
     fault::Fault,
+    http::Problem,
     ids::{ClientId, ConnectionId},
 };
 
@@ -23,7 +25,7 @@ pub(super) async fn resolve(app: &App, settings: &mut ConnectionSettings) -> Res
     if settings.clients.is_empty() {
         return Ok(Vec::new());
     }
-    let found = store_clients::named(&mut *app.db.acquire().await?, &settings.clients).await?;
+    let found = store_clients::named(&mut *app.acquire().await?, &settings.clients).await?;
     let (mut listed, mut slugs, mut errors) = (Vec::new(), Vec::new(), Vec::new());
     for (index, name) in settings.clients.iter().enumerate() {
         match found.iter().find(|one| one.name == *name) {
@@ -93,6 +95,15 @@ pub(super) async fn take_all_away(
         save::record(conn, app, client, id, "connection.unshared", facts, by).await?;
     }
     Ok(own)
+}
+
+/// Refuses a client's own token where the connection serves several clients: all of it is an operator's, and what its
+/// mapping says of the others is not for one of them to read.
+pub async fn operators_if_shared<P>(app: &App, scope: &ClientScope<P>, id: ConnectionId) -> Result<(), Problem> {
+    if scope.is_operator() || !store_clients::is_shared(&mut *app.acquire().await?, scope.client, id).await? {
+        return Ok(());
+    }
+    scope.require_operator("/clients")
 }
 
 async fn take_away(

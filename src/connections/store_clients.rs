@@ -48,6 +48,19 @@ pub async fn served(
     Ok(rows.into_iter().map(|row| (row.client, row.is_listed)).collect())
 }
 
+/// Whether a connection serves the clients of a list.
+pub async fn is_shared(conn: &mut PgConnection, owner: ClientId, id: ConnectionId) -> Result<bool, Fault> {
+    Ok(sqlx::query_scalar!(
+        r#"select exists (
+            select from connection_clients where owner_id = $1 and connection_id = $2 and position is not null
+        ) as "is_shared!""#,
+        owner.uuid(),
+        id.uuid(),
+    )
+    .fetch_one(conn)
+    .await?)
+}
+
 /// Writes whom a connection serves from now on: `listed`, or its owner alone where nothing is listed. What was served
 /// before and is not any more was taken away by [`unserve`].
 pub async fn serve(

@@ -3,7 +3,9 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
+use super::model::Status;
 use crate::{
     claims::SublicenseFacts,
     fault::Fault,
@@ -62,15 +64,20 @@ pub async fn current_mapping(
     .await?)
 }
 
-/// Locks a connection for a new mapping and gives the version in force.
-pub async fn lock_mapping(conn: &mut PgConnection, client: ClientId, id: ConnectionId) -> Result<Option<i32>, Fault> {
-    Ok(sqlx::query_scalar!(
-        "select mapping_version from connections where client_id = $1 and id = $2 for update",
+/// Locks a connection for a new mapping and gives the version in force, and the connection's status.
+pub async fn lock_mapping(
+    conn: &mut PgConnection,
+    client: ClientId,
+    id: ConnectionId,
+) -> Result<Option<(i32, Status)>, Fault> {
+    let row = sqlx::query!(
+        "select mapping_version, status from connections where client_id = $1 and id = $2 for update",
         client.uuid(),
         id.uuid(),
     )
     .fetch_optional(conn)
-    .await?)
+    .await?;
+    row.map(|row| Ok((row.mapping_version, row.status.parse()?))).transpose()
 }
 
 /// Puts a version of the mapping in force.
@@ -115,9 +122,9 @@ pub async fn mapping_versions(
     .await?)
 }
 
-/// What names the sublicenses of a client, for a mapping.
-pub async fn sublicenses(conn: &mut PgConnection, client: ClientId) -> Result<Vec<SublicenseFacts>, Fault> {
-    let rows = sqlx::query!("select slug, sku, refs from sublicenses where client_id = $1 order by id", client.uuid())
+/// What names the sublicenses of these clients, for a mapping.
+pub async fn sublicenses(conn: &mut PgConnection, clients: &[Uuid]) -> Result<Vec<SublicenseFacts>, Fault> {
+    let rows = sqlx::query!("select slug, sku, refs from sublicenses where client_id = any($1) order by id", clients)
         .fetch_all(conn)
         .await?;
     let read = rows

@@ -100,13 +100,20 @@ pub struct RefreshFailure {
     pub detail: String,
 }
 
-/// Shows a connection; `certificates` are the current ones of ours.
+/// Shows a connection; `certificates` are the current ones of ours. What a shared one says of other clients is for
+/// operators.
 pub(super) fn show(
     settings: &Settings,
-    connection: Connection,
+    mut connection: Connection,
     certificates: &[OwnCertificate],
+    is_operator: bool,
     now: DateTime<Utc>,
 ) -> ConnectionView {
+    if !is_operator && !connection.settings.clients.is_empty() {
+        connection.settings.clients.clear();
+        connection.settings.domains.clear();
+        connection.settings.trusted_domains.clear();
+    }
     let certificate = |wanted: KeyUse| {
         let ours = |ours: &&OwnCertificate| ours.connection == connection.id && ours.key_use == wanted;
         certificates.iter().find(ours).map(|ours| ours.pem.clone())

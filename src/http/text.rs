@@ -216,6 +216,22 @@ pub mod refused {
         &["Send the reference below to your IT desk or to support."],
         false,
     );
+    pub const NO_CLIENT: Advice = advice(
+        "Your organisation does not say where you belong",
+        "Its sign-in serves several organisations here, and what it says of you names none of them. You did nothing wrong.",
+        &["Send the reference below to your IT desk: your account has to name your organisation."],
+        false,
+    );
+    pub const ELSEWHERE: Advice = advice(
+        "You belong somewhere else",
+        "You signed in, but your account is of another organisation than this page. Nothing was changed here.",
+        &["Continue below. You do not have to sign in again."],
+        false,
+    );
+    /// The button to the organisation that is theirs.
+    pub fn continue_to(name: &str) -> String {
+        format!("Continue to {name}")
+    }
     pub const CONNECTION_OFF: Advice = advice(
         "This way to sign in is switched off",
         "It is not in use, or was switched off a moment ago.",

@@ -28,6 +28,8 @@ pub struct Attempt {
     pub handshake: Option<Handshake>,
     /// A checked address of the client's site, without what begins it.
     pub return_to: Option<String>,
+    /// Whose page that is.
+    pub return_of: Option<ClientId>,
     /// Codes and the invite that come along; only a start by POST puts them here.
     #[serde(default)]
     pub carried: Carried,

@@ -70,7 +70,8 @@ pub struct AttemptDetail {
     pub checks: Vec<Check>,
     /// The version of the mapping that ran.
     pub mapping_version: Option<i32>,
-    /// What the mapping made of the claims, rule by rule, without a claim's value.
+    /// What the mapping made of the claims, rule by rule, without a claim's value. Of a connection that serves several
+    /// clients for operators only, as its version is.
     #[schema(value_type = Option<Object>)]
     pub mapping_outcome: Option<Value>,
     /// Until when the claims are kept, sealed, for a dry run; null when they are not.
@@ -146,12 +147,14 @@ async fn get_attempt(
     let row =
         store_attempts::find(&mut *app.acquire().await?, scope.client, id).await?.ok_or_else(Problem::not_found)?;
     let attempt = summary(&row)?;
+    // The mapping of a shared connection speaks of other clients.
+    let is_readable = scope.is_operator() || !row.is_shared;
     let checks = serde_json::from_value(row.checks).map_err(Fault::from)?;
     Ok(Json(AttemptDetail {
         attempt,
         checks,
-        mapping_version: row.mapping_version,
-        mapping_outcome: row.mapping_outcome,
+        mapping_version: row.mapping_version.filter(|_| is_readable),
+        mapping_outcome: row.mapping_outcome.filter(|_| is_readable),
         claims_kept_until: row.claims_expire_at,
     }))
 }

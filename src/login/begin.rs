@@ -39,6 +39,8 @@ pub struct Wish<'a> {
     pub client: Option<ClientId>,
     /// A checked address of the client's site, without what begins it.
     pub return_to: Option<String>,
+    /// Whose page that is.
+    pub return_of: Option<ClientId>,
     /// Codes and the invite that come along.
     pub carried: Carried,
     /// The address that was typed, as a hint for the IdP.
@@ -73,6 +75,7 @@ pub async fn begin(
         request_id: None,
         handshake: None,
         return_to: wish.return_to,
+        return_of: wish.return_of,
         carried: wish.carried,
         home: wish.home,
     };

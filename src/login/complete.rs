@@ -8,22 +8,23 @@ use chrono::{DateTime, Utc};
 use super::{
     attempt::Attempt,
     brought::Carried,
+    choice::{self, Choice},
     finish::{self, Course, Finished, Notes, Unfinished, UsedAssertion},
     identity::VerifiedIdentity,
     journey::Journey,
     oidc::{self, Callback},
     party,
     reason::{Reason, Stop},
-    saml::{self, DecryptionKey, Expectation, InResponseTo, VerifiedAssertion},
+    saml::VerifiedAssertion,
     store,
     ticket::{self, Home},
-    trail::Trail,
+    verify::{reread, verify_saml},
 };
 use crate::{
     app::App,
     cache::Key,
     clients::Site,
-    connections::{self, ConnectionFacts, KeyUse},
+    connections::ConnectionFacts,
     crypto,
     fault::Fault,
     http::{Reference, notice},
@@ -49,15 +50,19 @@ pub struct Return {
 pub enum SamlCourse {
     /// It answers this attempt.
     Asked(Attempt),
-    /// Nobody asked, and the learner has said yes to it; `return_to` is its deep link. The response's own times are
+    /// Nobody asked, and the learner has said yes to continuing to `client`; `return_to` is its deep link. The response's own times are
     /// checked as of when it came, since reading the question takes a while; everything else as of now.
-    Unasked { return_to: Option<String>, received_at: DateTime<Utc> },
+    Unasked { client: ClientId, return_to: Option<String>, received_at: DateTime<Utc> },
 }
 
 /// Where the learner wants to be, and what they bring along.
 #[derive(Clone, Copy)]
 pub(super) struct Wants<'a> {
+    /// The client whose page began it, or that the learner said yes to.
+    client: Option<ClientId>,
     return_to: Option<&'a str>,
+    /// Whose page that is.
+    return_of: Option<ClientId>,
     carried: &'a Carried,
     /// Where it began, when that was a host of the client's own.
     home: Option<&'a Home>,
@@ -67,7 +72,13 @@ static NOTHING: Carried = Carried { codes: Vec::new(), invite: None };
 
 impl<'a> Wants<'a> {
     fn of(attempt: &'a Attempt) -> Self {
-        Self { return_to: attempt.return_to.as_deref(), carried: &attempt.carried, home: attempt.home.as_ref() }
+        Self {
+            client: attempt.client,
+            return_to: attempt.return_to.as_deref(),
+            return_of: attempt.return_of,
+            carried: &attempt.carried,
+            home: attempt.home.as_ref(),
+        }
     }
 }
 
@@ -107,8 +118,9 @@ async fn take_response(
 ) -> Result<SignedIn, Stop> {
     let (attempt, wants, received_at) = match course {
         SamlCourse::Asked(attempt) => (Some(attempt), Wants::of(attempt), arrival.now),
-        SamlCourse::Unasked { return_to, received_at } => {
-            (None, Wants { return_to: return_to.as_deref(), carried: &NOTHING, home: None }, *received_at)
+        SamlCourse::Unasked { client, return_to, received_at } => {
+            let (client, return_to) = (Some(*client), return_to.as_deref());
+            (None, Wants { client, return_to, return_of: client, carried: &NOTHING, home: None }, *received_at)
         }
     };
     let mut connection = arrival.connection.clone();
@@ -231,8 +243,8 @@ pub(super) async fn conclude(
     unsolicited: Option<UsedAssertion>,
     wants: Wants<'_>,
 ) -> Result<Option<SignedIn>, Stop> {
-    journey.lead_to(connection.owner);
-    let (journey, client, reference) = (&*journey, connection.owner, arrival.reference.as_str());
+    let Some(client) = lead(app, journey, connection, identity, wants.client).await? else { return Ok(None) };
+    let (journey, reference) = (&*journey, arrival.reference.as_str());
     let course = Course { connection, client, reference, now: arrival.now, unsolicited, carried: wants.carried };
     let record =
         |notes: &Notes, reason: Option<&Reason>| journey.record(app, connection, Some(identity), notes, reason);
@@ -249,7 +261,8 @@ pub(super) async fn conclude(
     tracing::info!(
         client.id = %client, connection.id = %connection.id, learner.id = %finished.learner, "signed in"
     );
-    match begin_session(app, arrival, connection, identity, finished, wants).await? {
+    let return_to = wants.return_to.filter(|_| wants.return_of.is_none_or(|of| of == client));
+    match begin_session(app, arrival, connection, identity, finished, Wants { return_to, ..wants }).await? {
         Some(signed_in) => Ok(Some(signed_in)),
         // The record stands: the learner was let in, and the identity provider's word came between.
         None => Err(Reason::ended_by_idp().into()),
@@ -344,90 +357,57 @@ pub(super) async fn fresh(app: &App, connection: &ConnectionFacts) -> Result<Arc
     found.ok_or_else(|| Reason::connection_closed().into())
 }
 
-/// After a signature that fits no known key: the metadata is read again, and the connection too where that changed it.
-pub(super) async fn reread(
-    app: &App,
-    connection: &ConnectionFacts,
-    code: &'static str,
-    now: DateTime<Utc>,
-) -> Result<Option<Arc<ConnectionFacts>>, Stop> {
-    let is_unknown_key = matches!(code, "login.saml.signature" | "login.saml.key_kind");
-    if !is_unknown_key || !connections::refresh_soon(app, connection, now).await? {
-        return Ok(None);
-    }
-    let fresh = fresh(app, connection).await?;
-    Ok((fresh.version != connection.version).then_some(fresh))
+/// A verified response that waits for the learner's yes: whose it is, and by which state of the connection.
+pub struct Seen {
+    pub connection: Arc<ConnectionFacts>,
+    pub identity: VerifiedIdentity,
+    pub client: ClientId,
 }
 
 /// Verifies a response without finishing anything: for "Continue as X to Y".
-pub async fn look_at_saml(app: &App, arrival: &Return, response: Arc<[u8]>) -> Result<VerifiedIdentity, Stop> {
+pub async fn look_at_saml(app: &App, arrival: &Return, response: Arc<[u8]>) -> Result<Seen, Stopped> {
     let mut journey = Journey::new(app, &arrival.connection, None, true, arrival.reference.clone(), arrival.now);
-    let (outcome, trail) = verify_saml(app, &arrival.connection, None, response, arrival.now).await?;
-    journey.trail = trail;
-    match outcome.and_then(|assertion| VerifiedIdentity::from_saml(arrival.connection.id, assertion)) {
-        Ok(identity) => Ok(identity),
-        Err(reason) => Err(refuse(app, &journey, &arrival.connection, None, &mut Notes::default(), reason).await?),
-    }
+    let done = look(app, arrival, response, &mut journey).await;
+    done.map_err(|stop| Stopped { client: journey.shown(), stop })
 }
 
-/// Runs the verifier on a blocking thread, with this connection's configuration and nothing else.
-async fn verify_saml(
-    app: &App,
-    connection: &Arc<ConnectionFacts>,
-    attempt: Option<&Attempt>,
-    response: Arc<[u8]>,
-    now: DateTime<Utc>,
-) -> Result<(Result<VerifiedAssertion, Reason>, Trail), Stop> {
-    if connection.is_metadata_expired(now) {
-        return Ok((Err(Reason::metadata_expired()), Trail::new()));
-    }
-    if connection.saml.is_none() {
-        return Ok((Err(Reason::connection_closed()), Trail::new()));
-    }
-    let decryption_keys = match memmem(&response, b"EncryptedAssertion") {
-        true => decryption_keys(app, connection).await?,
-        false => Vec::new(),
-    };
-    let (sp_entity_id, acs_url) = (
-        connections::urls::entity_id(&app.settings, connection.id),
-        connections::urls::acs(&app.settings, connection.id),
-    );
-    let connection = connection.clone();
-    let request_id = attempt.map(|attempt| attempt.request_id.clone().unwrap_or_default());
-    let started_at = attempt.map(|attempt| attempt.started_at);
-    let work = move || {
-        let mut trail = Trail::new();
-        let Some(facts) = &connection.saml else { return (Err(Reason::connection_closed()), trail) };
-        let expectation = Expectation {
-            idp_entity_id: &facts.idp.entity_id,
-            certificates: facts.certificates(),
-            allow_sha1: facts.config.allow_sha1,
-            allow_cbc_unsigned_response: facts.config.allow_cbc_unsigned_response,
-            sp_entity_id: &sp_entity_id,
-            acs_url: &acs_url,
-            in_response_to: request_id.as_deref().map_or(InResponseTo::Unsolicited, InResponseTo::Request),
-            requested_authn_context: &facts.config.requested_authn_context,
-            authn_not_before: started_at.filter(|_| facts.config.force_authn),
-            subject_attribute: facts.config.subject_attribute.as_deref(),
-            decryption_keys: &decryption_keys,
-            clock_skew: connection.clock_skew,
-            now,
+async fn look(app: &App, arrival: &Return, response: Arc<[u8]>, journey: &mut Journey) -> Result<Seen, Stop> {
+    let mut connection = arrival.connection.clone();
+    for _ in 0..ROUNDS {
+        let (outcome, trail) = verify_saml(app, &connection, None, response.clone(), arrival.now).await?;
+        journey.trail = trail;
+        let identity = match outcome.and_then(|assertion| VerifiedIdentity::from_saml(connection.id, assertion)) {
+            Ok(identity) => identity,
+            Err(reason) => return Err(refuse(app, journey, &connection, None, &mut Notes::default(), reason).await?),
         };
-        let outcome = saml::verify_response(&response, &expectation, &mut trail);
-        (outcome.map_err(|error| Reason::protocol(error.code(), error.fix_side(), error.to_string())), trail)
-    };
-    Ok(app.verify.run(work).await?)
+        match lead(app, journey, &connection, &identity, None).await? {
+            Some(client) => return Ok(Seen { connection, identity, client }),
+            None => connection = fresh(app, &connection).await?,
+        }
+    }
+    Err(Reason::connection_changed().into())
 }
 
-fn memmem(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window == needle)
-}
-
-pub(super) async fn decryption_keys(app: &App, connection: &ConnectionFacts) -> Result<Vec<DecryptionKey>, Fault> {
-    let keys = connections::sp_keys(app, connection, KeyUse::Encryption).await?;
-    keys.iter()
-        .map(|key| {
-            DecryptionKey::from_pem(&key.private_key_pem()?).map_err(|_| Fault::Corrupt("a decryption key".into()))
-        })
-        .collect()
+/// Leads the journey to the client that it is for; `None` where the connection has changed.
+async fn lead(
+    app: &App,
+    journey: &mut Journey,
+    connection: &ConnectionFacts,
+    identity: &VerifiedIdentity,
+    asked: Option<ClientId>,
+) -> Result<Option<ClientId>, Stop> {
+    let person = (identity.claims(), identity.subject());
+    match choice::choose(app, connection, &connection.mapping, person, asked).await? {
+        Choice::Of(client) => {
+            journey.lead_to(client);
+            Ok(Some(client))
+        }
+        Choice::Stale => Ok(None),
+        Choice::Refused { reason, whose } => {
+            if let Some(client) = whose {
+                journey.belongs_to(client);
+            }
+            Err(refuse(app, journey, connection, Some(identity), &mut Notes::default(), reason).await?)
+        }
+    }
 }

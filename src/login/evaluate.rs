@@ -9,6 +9,7 @@ use sqlx::PgConnection;
 use utoipa::ToSchema;
 
 use super::{
+    choice::{self, Choice},
     finish,
     identity::RecordedClaims,
     journey,
@@ -42,8 +43,10 @@ pub struct Evaluation {
     pub connection_status: String,
     /// The stored version that was tried; null when rules were given.
     pub mapping_version: Option<i32>,
-    /// What the rules make of the claims: every rule, whether it fired and why.
-    pub mapping: Outcome,
+    /// The client that they would sign in to; null where a shared connection's `client` chooses none.
+    pub client: Option<ChosenClient>,
+    /// What the rules make of the claims: every rule, whether it fired and why. Null where no client was chosen.
+    pub mapping: Option<Outcome>,
     /// What would become of the learner's record; null when the person gets none.
     pub provision: Option<Provision>,
     /// Grants that would begin, change or end.
@@ -54,6 +57,14 @@ pub struct Evaluation {
     pub full: Vec<String>,
     /// What the learner would see afterwards.
     pub access_after: Vec<Access>,
+}
+
+/// The client of a dry run.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ChosenClient {
+    pub id: ClientId,
+    pub slug: String,
+    pub name: String,
 }
 
 /// Why a person would not be let in.
@@ -109,10 +120,10 @@ pub async fn open_attempt(
 ) -> Result<RecordedClaims, EvaluateError> {
     let mut transaction = app.db.begin().await?;
     let sealed = store::sealed_claims(&mut transaction, client, connection, attempt).await?;
-    let sealed = sealed.ok_or(EvaluateError::UnknownAttempt)?.ok_or(EvaluateError::NoClaims)?;
-    let opened = journey::open_claims(app, client, attempt, &sealed)?;
+    let (whose, sealed) = sealed.ok_or(EvaluateError::UnknownAttempt)?;
+    let opened = journey::open_claims(app, whose, attempt, &sealed.ok_or(EvaluateError::NoClaims)?)?;
     let event = NewEvent {
-        client: Some(client),
+        client: Some(whose),
         at: now,
         action: "attempt.claims_opened",
         actor,
@@ -127,17 +138,26 @@ pub async fn open_attempt(
     Ok(opened)
 }
 
-/// Tries a mapping, given or the one in force, on somebody's claims.
+/// Tries a mapping, given or the one in force, on somebody's claims; `asked` is the client whose page the sign-in began
+/// at, where that matters.
 pub async fn evaluate(
     app: &App,
-    client: ClientId,
+    owner: ClientId,
     connection: ConnectionId,
     person: RecordedClaims,
     given: Option<CompiledMapping>,
+    asked: Option<ClientId>,
     now: DateTime<Utc>,
 ) -> Result<Evaluation, EvaluateError> {
-    let door = store::door(&app.db, client, connection, None).await?.ok_or(EvaluateError::NotFound)?;
+    let door = store::door(&app.db, owner, connection, None).await?.ok_or(EvaluateError::NotFound)?;
     let facts = app.connections.at_version(app, connection, door.version).await?.ok_or(EvaluateError::NotFound)?;
+    let mapping_version = given.is_none().then_some(facts.mapping_version);
+    let mapping = given.map_or_else(|| facts.mapping.clone(), Arc::new);
+    let client = match choice::choose(app, &facts, &mapping, (&person.claims, &person.subject), asked).await? {
+        Choice::Of(client) => client,
+        Choice::Refused { reason, .. } => return Ok(nowhere(&facts, mapping_version, reason)),
+        Choice::Stale => return Err(Fault::Busy("a connection that changes").into()),
+    };
     let subject = person.subject.clone();
     let issuer = issuer(&facts);
     let key = IdentityKey { connection, issuer: &issuer, subject: &subject };
@@ -146,8 +166,6 @@ pub async fn evaluate(
         store::standing(&mut conn, client, key, now).await?.ok_or(EvaluateError::NotFound)?
     };
     let client_facts = app.clients.at_version(&app.db, client, found.client_version).await?;
-    let mapping_version = given.is_none().then_some(facts.mapping_version);
-    let mapping = given.map_or_else(|| facts.mapping.clone(), Arc::new);
     let outcome = apply(&facts, scene::mapping_sublicenses(&client_facts), mapping, person).await?;
 
     let mut transaction = app.db.begin().await?;
@@ -172,14 +190,33 @@ pub async fn evaluate(
         bringing: Bringing::default(),
         now,
     });
-    let applied = rehearse(app, &mut transaction, &facts, &standing, &plan, now).await?;
+    let applied = rehearse(app, &mut transaction, (client, facts.id), &standing, &plan, now).await?;
     transaction.rollback().await?;
 
     let held = access::current_access(&grants, &sublicenses, found.license_ends_at, now);
     let is_closed = found.client_status != "active";
     let refusal = is_closed.then(Reason::client_disabled).or_else(|| plan.refusal.clone());
     let refusal = refusal.or_else(|| finish::seats_reason(&held, &applied, &plan.access_after));
-    Ok(shown(facts.status.as_str(), mapping_version, outcome, plan, refusal, &applied, &held, &sublicenses))
+    let chosen = ChosenClient { id: client, slug: client_facts.slug.clone(), name: client_facts.name.clone() };
+    let tried = (facts.status.as_str(), mapping_version, chosen);
+    Ok(shown(tried, outcome, plan, refusal, &applied, &held, &sublicenses))
+}
+
+/// Who belongs to no client of the connection gets nothing of any.
+fn nowhere(facts: &ConnectionFacts, mapping_version: Option<i32>, reason: Reason) -> Evaluation {
+    Evaluation {
+        would_sign_in: false,
+        refusal: Some(reason.into()),
+        connection_status: facts.status.as_str().to_owned(),
+        mapping_version,
+        client: None,
+        mapping: None,
+        provision: None,
+        changes: Vec::new(),
+        skipped: Vec::new(),
+        full: Vec::new(),
+        access_after: Vec::new(),
+    }
 }
 
 fn issuer(facts: &ConnectionFacts) -> String {
@@ -211,12 +248,11 @@ async fn apply(
 async fn rehearse(
     app: &App,
     conn: &mut PgConnection,
-    facts: &ConnectionFacts,
+    (client, connection): (ClientId, ConnectionId),
     standing: &Standing,
     plan: &SignInPlan,
     now: DateTime<Utc>,
 ) -> Result<Applied, Fault> {
-    let client = facts.owner;
     let learner: LearnerId = match (standing, &plan.provision) {
         (Standing::Returning(learner), _) => learner.id,
         (Standing::New { holder: Some(holder) }, Some(_)) => holder.learner.id,
@@ -228,14 +264,13 @@ async fn rehearse(
         }
         (Standing::New { .. }, _) => return Ok(Applied::default()),
     };
-    let occasion = Occasion { client, learner, connection: facts.id, reference: "dry run", now };
+    let occasion = Occasion { client, learner, connection, reference: "dry run", now };
     access::apply(conn, &app.entropy, &occasion, &plan.access).await
 }
 
 #[allow(clippy::too_many_arguments)]
 fn shown(
-    status: &str,
-    mapping_version: Option<i32>,
+    (status, mapping_version, client): (&str, Option<i32>, ChosenClient),
     mapping: Outcome,
     plan: SignInPlan,
     refusal: Option<Reason>,
@@ -261,7 +296,8 @@ fn shown(
         would_sign_in: refusal.is_none(),
         connection_status: status.to_owned(),
         mapping_version,
-        mapping,
+        client: Some(client),
+        mapping: Some(mapping),
         provision: plan.provision.filter(|_| !is_new_and_refused),
         changes,
         skipped: plan.access.skipped,

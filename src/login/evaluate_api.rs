@@ -13,12 +13,12 @@ use super::{
     identity::RecordedClaims,
 };
 use crate::{
-    admin::{ApiRoutes, Body, ClientScope, ConnectionsRead, Id, Permission, Post},
+    admin::{ApiRoutes, Body, ClientScope, ConnectionsRead, Id, Permission, Post, find_client},
     app::App,
     cache::{Allowance, Key},
     claims::{Claims, CompiledMapping, Mapping},
     config::Rate,
-    connections::{invalid_mapping, read_mapping},
+    connections::{self, invalid_mapping, read_mapping},
     fault::Fault,
     http::Problem,
     ids::{AttemptId, ConnectionId},
@@ -42,6 +42,10 @@ pub struct EvaluateRequest {
     /// A recorded sign-in of this connection, in place of claims. Needs the scope `attempts:read` too.
     #[serde(default)]
     attempt: Option<AttemptId>,
+    /// The client whose page the sign-in begins at, by slug or id; for somebody whom the claims place in several clients
+    /// of a shared connection.
+    #[serde(default)]
+    client: Option<String>,
     /// Rules to try; those in force where absent.
     #[serde(default)]
     #[schema(value_type = Option<Mapping>)]
@@ -67,11 +71,19 @@ async fn evaluate(
     // The answer holds claims, so that it is never remembered under the key.
     Post { body, once: _ }: Post<EvaluateRequest>,
 ) -> Result<Json<Evaluation>, Problem> {
+    connections::operators_if_shared(&app, &scope, id).await?;
     let allowance = app.cache.allow(&Key::of_client(scope.client, "evaluate", "rate"), RATE).await;
     if let Allowance::RetryAfter(wait) = allowance.map_err(Fault::from)? {
         let title = "Too many dry runs for this client. Wait as long as Retry-After says.";
         return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "evaluate.rate_limited", title).retry_after(wait));
     }
+    let asked = match &body.client {
+        None => None,
+        Some(name) => match find_client(&app.db, name).await? {
+            Some(client) if scope.is_operator() || client == scope.client => Some(client),
+            _ => return Err(Problem::field("evaluate.client", "/client", "there is no such client")),
+        },
+    };
     let given = body.mapping.as_ref().map(compile).transpose()?;
     let person = match (body.claims, body.attempt) {
         (Some(claims), None) => pasted(&claims, body.subject)?,
@@ -88,7 +100,7 @@ async fn evaluate(
         }
         _ => return Err(Problem::field("evaluate.input", "/claims", "give claims, or the id of an attempt")),
     };
-    Ok(Json(evaluate::evaluate(&app, scope.client, id, person, given, scope.now).await?))
+    Ok(Json(evaluate::evaluate(&app, scope.client, id, person, given, asked, scope.now).await?))
 }
 
 fn compile(rules: &Value) -> Result<CompiledMapping, Problem> {

@@ -75,6 +75,11 @@ impl Journey {
         self.shown = client;
     }
 
+    /// The record is this client's; the page stays where it began.
+    pub const fn belongs_to(&mut self, client: ClientId) {
+        self.client = client;
+    }
+
     /// Whose page shows how it ends.
     pub const fn shown(&self) -> ClientId {
         self.shown

@@ -5,6 +5,7 @@
 //! | `GET /{client}/login/{connection}` | `pages/start.rs` → [`begin`]: the request, and the attempt in Redis |
 //! | the identity provider answers | `pages/{saml,oidc}.rs` → [`attempt`]: taken once, by the browser that began it |
 //! | verify | [`complete`] → `saml` or `oidc` → [`identity::VerifiedIdentity`], which only those two can make |
+//! | whose it is | `choice.rs`: on a shared connection the claims choose the client, inside the list |
 //! | plan | [`plan`]: pure; what becomes of the learner and their access, and why |
 //! | write | `scene.rs`, [`finish`], `enroll.rs`: one transaction, or, with nothing changed, the grouped records of [`record`] |
 //! | what comes along | `brought.rs`: codes and an invite, carried there and back by the attempt, used in the same transaction |
@@ -22,6 +23,7 @@ pub mod attempt;
 pub mod attempts_api;
 pub mod begin;
 mod brought;
+mod choice;
 pub mod complete;
 mod enroll;
 pub mod evaluate;
@@ -41,9 +43,11 @@ mod scene;
 pub mod single_logout;
 pub mod sp;
 mod store;
+mod store_choice;
 mod store_attempts;
 pub mod store_sealed;
 pub mod ticket;
 pub mod trail;
+mod verify;
 
 pub use crate::http::return_to;

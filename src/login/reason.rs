@@ -30,6 +30,16 @@ pub enum Advice {
     InviteNotTaken(String),
     /// The codes that came along open nothing for this person.
     CodesOpenNothing,
+    /// They belong to another client that the same connection serves: where each of theirs begins.
+    Elsewhere(Vec<Door>),
+}
+
+/// Where a sign-in to a client begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Door {
+    /// The client's name.
+    pub name: String,
+    pub href: String,
 }
 
 /// Why a sign-in is refused.
@@ -106,6 +116,30 @@ impl Reason {
             FixSide::Learner,
             Advice::StartAgain,
             "The connection was changed while the learner was at the identity provider. The learner begins again.",
+        )
+    }
+
+    /// Nothing in the claims names a client of a shared connection.
+    pub fn client_unsaid(why: &str) -> Self {
+        Self::new(
+            "login.client.missing",
+            FixSide::Idp,
+            Advice::AskItDesk,
+            format!(
+                "The mapping's `client` finds nothing that names a client: {why}. The identity provider sends it, or the mapping looks elsewhere."
+            ),
+        )
+    }
+
+    /// What the claims name is not on the list of a shared connection.
+    pub fn client_not_listed(names: usize) -> Self {
+        Self::new(
+            "login.client.not_listed",
+            FixSide::Admin,
+            Advice::AskItDesk,
+            format!(
+                "The mapping's `client` finds {names} values, and none is the slug or sku of a client that the connection lists. An operator lists the client, or the identity provider sends another value."
+            ),
         )
     }
 

@@ -17,7 +17,6 @@ use chrono::{DateTime, Utc};
 
 use super::{
     begin::{self, Departure},
-    complete,
     identity::LogoutHint,
     logout::{self, Outcome, Request},
     reason::Stop,
@@ -31,6 +30,7 @@ use super::{
     },
     store,
     trail::Trail,
+    verify,
 };
 use crate::{
     app::App,
@@ -159,7 +159,7 @@ async fn verified<T: Send + 'static>(
             return Err(Unheard::Refused("logout.saml.metadata_expired".to_owned()));
         }
         let decryption_keys = match received.is_encrypted() {
-            true => complete::decryption_keys(app, &connection).await?,
+            true => verify::decryption_keys(app, &connection).await?,
             false => Vec::new(),
         };
         let slo_url = connections::urls::slo(&app.settings, connection.id);
@@ -181,7 +181,7 @@ async fn verified<T: Send + 'static>(
             Ok(verified) => return Ok((verified, connection)),
             Err(error) => error,
         };
-        match complete::reread(app, &connection, error.code(), now).await? {
+        match verify::reread(app, &connection, error.code(), now).await? {
             Some(fresh) if round < ROUNDS => connection = fresh,
             _ => {
                 tracing::info!(connection.id = %connection.id, reference = %reference, %error, "logout message refused");

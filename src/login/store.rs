@@ -296,20 +296,24 @@ async fn touch_learners(conn: &mut PgConnection, records: &[Record]) -> Result<(
     Ok(())
 }
 
-/// The sealed claims of an attempt of this connection; the inner `None` where it has none any more.
+/// The sealed claims of an attempt of this connection, and whose it is: the owner's, or a client's that the connection
+/// serves. The inner `None` where it has none any more.
 pub async fn sealed_claims(
     conn: &mut PgConnection,
-    client: ClientId,
+    owner: ClientId,
     connection: ConnectionId,
     attempt: AttemptId,
-) -> Result<Option<Option<Vec<u8>>>, Fault> {
-    let found = sqlx::query_scalar!(
-        "select claims_sealed from attempts where client_id = $1 and id = $2 and connection_id = $3",
-        client.uuid(),
+) -> Result<Option<(ClientId, Option<Vec<u8>>)>, Fault> {
+    let found = sqlx::query!(
+        r#"select client_id as "client: ClientId", claims_sealed from attempts
+           where client_id in (select $1 union all
+                               select client_id from connection_clients where owner_id = $1 and connection_id = $3)
+             and id = $2 and connection_id = $3"#,
+        owner.uuid(),
         attempt.uuid(),
         connection.uuid(),
     )
     .fetch_optional(conn)
     .await?;
-    Ok(found)
+    Ok(found.map(|row| (row.client, row.claims_sealed)))
 }

@@ -27,6 +27,7 @@ pub(super) struct AttemptRow {
     pub mapping_version: Option<i32>,
     pub mapping_outcome: Option<Value>,
     pub claims_expire_at: Option<DateTime<Utc>>,
+    pub is_shared: bool,
 }
 
 /// Which attempts to list.
@@ -44,7 +45,7 @@ macro_rules! attempts {
             AttemptRow,
             "select id, connection_id, initiated_by, started_at, finished_at, outcome, code, fix_side, explanation, reference,
                     learner_id, checks, mapping_version, mapping_outcome,
-                    case when claims_sealed is not null then claims_expire_at end as claims_expire_at
+                    case when claims_sealed is not null then claims_expire_at end as claims_expire_at, is_shared
              from attempts where client_id = $1 and " + $rest,
             $($argument),*
         )

@@ -12,7 +12,7 @@
 //! | `POST /oidc/{connection}/backchannel-logout` | `back_channel.rs` |
 //! | `GET /{client}/login/{connection}/ticket` | `ticket.rs` |
 //! | what these have in common | `arrival.rs` |
-//! | a refused sign-in, the question before an unsolicited one | `refusal.rs`, `confirm.rs` |
+//! | a refused sign-in, the question before an unsolicited one | `refusal.rs`, `elsewhere.rs`, `confirm.rs` |
 
 use axum::Router;
 
@@ -22,6 +22,7 @@ mod arrival;
 mod back_channel;
 pub mod by_email;
 pub mod confirm;
+pub mod elsewhere;
 pub mod landing;
 pub mod logout;
 mod oidc;

@@ -2,7 +2,7 @@
 
 use axum::{http::StatusCode, response::Response};
 
-use super::confirm::ConfirmPage;
+use super::{confirm::ConfirmPage, elsewhere::ElsewherePage};
 use crate::{
     clients::Site,
     connections::ConnectionFacts,
@@ -21,6 +21,10 @@ use crate::{
 
 /// The client's page that says why nobody was signed in, and what to do.
 pub fn page(site: &Site, reason: &Reason, reference: &Reference) -> Response {
+    if let Advice::Elsewhere(doors) = &reason.advice {
+        let (brand, advice, reference) = (site.brand(), advice(reason), reference.as_str());
+        return page::render(status(reason), &ElsewherePage { brand, advice, doors, reference });
+    }
     let retry = site.path("");
     let message = Some(reason.message()).filter(|words| !words.is_empty());
     let page = AdvicePage {
@@ -55,6 +59,7 @@ pub(crate) fn advice(reason: &Reason) -> &'static text::Advice {
         "login.saml.unsolicited" => return &refused::UNSOLICITED,
         "login.learner.blocked" => return &refused::BLOCKED,
         "login.client.disabled" => return &refused::CLIENT_OFF,
+        "login.client.missing" | "login.client.not_listed" => return &refused::NO_CLIENT,
         _ => {}
     }
     match &reason.advice {
@@ -71,6 +76,7 @@ pub(crate) fn advice(reason: &Reason) -> &'static text::Advice {
         Advice::WayClosed => &refused::CONNECTION_OFF,
         Advice::InviteNotTaken(_) => &redeem::INVITE_NOT_TAKEN,
         Advice::CodesOpenNothing => &redeem::CODES_OPEN_NOTHING,
+        Advice::Elsewhere(_) => &refused::ELSEWHERE,
     }
 }
 
@@ -87,6 +93,7 @@ fn status(reason: &Reason) -> StatusCode {
         | Advice::AccessEnded
         | Advice::WayClosed
         | Advice::InviteNotTaken(_)
-        | Advice::CodesOpenNothing => StatusCode::FORBIDDEN,
+        | Advice::CodesOpenNothing
+        | Advice::Elsewhere(_) => StatusCode::FORBIDDEN,
     }
 }

@@ -12,21 +12,22 @@ use axum::{
 use serde::Deserialize;
 
 use super::{
-    arrival::{Answer, Asked, admitted, arrive, find, find_for, landed, site_of, stopped, unmatched},
+    arrival::{Answer, Asked, admitted, arrive, find, find_for, landed, site_of, unmatched},
     refusal,
     start::{Leaving, depart},
 };
 use crate::{
     app::App,
     clients::Site,
-    connections::IdpInitiated,
+    connections::{ConnectionFacts, IdpInitiated},
     http::{
         Problem, csrf, limits,
         page::{self, Field},
     },
+    ids::ClientId,
     login::{
         attempt::{self, BrowserKey, Pending},
-        complete::{self, Return, SamlCourse},
+        complete::{self, Return, SamlCourse, Seen},
         reason::Reason,
         return_to, saml,
     },
@@ -112,29 +113,33 @@ async fn unsolicited(
     response: Vec<u8>,
     browser: Option<BrowserKey>,
 ) -> Answer {
-    let site = site_of(app, arrival.connection.owner).await?;
-    let deep_link = site.return_to(Some(relay_state)).map(|address| site.within(&address));
     match arrival.connection.idp_initiated {
-        IdpInitiated::Off => unmatched(app, &arrival, site.id, Reason::unsolicited()).await,
+        IdpInitiated::Off => unmatched(app, &arrival, arrival.connection.owner, Reason::unsolicited()).await,
         IdpInitiated::Restart => {
+            let (site, connection) = (site_of(app, arrival.connection.owner).await?, arrival.connection);
+            let (return_of, return_to) = deep_link(app, &connection, relay_state).await?.unzip();
             // Where the client's people are at home, so that the sign-in ends there.
             let home = Site::of(app, site.client());
-            if home.host().is_some() && !arrival.connection.is_shared() {
-                let start = home.path(&format!("/login/{}", arrival.connection.id));
+            if home.host().is_some() && !connection.is_shared() {
+                let start = home.path(&format!("/login/{}", connection.id));
                 // There, the whole host is the client's.
-                let link = deep_link.map(|link| if link.starts_with('/') { link } else { format!("/{link}") });
+                let link = return_to.map(|link| if link.starts_with('/') { link } else { format!("/{link}") });
                 let start = return_to::kept(&start, link.as_deref());
                 return Ok(Redirect::to(&start).into_response());
             }
-            let leaving = Leaving { return_to: deep_link, ..Leaving::default() };
-            depart(app, &site, arrival.connection, asked, leaving).await
+            let claims_choose = connection.is_shared();
+            let leaving = Leaving { claims_choose, return_to, return_of, ..Leaving::default() };
+            depart(app, &site, connection, asked, leaving).await
         }
         IdpInitiated::Accept => {
             let response: Arc<[u8]> = response.into();
-            let identity = match complete::look_at_saml(app, &arrival, response.clone()).await {
-                Ok(identity) => identity,
-                Err(stop) => return stopped(&site, stop, &asked.reference),
-            };
+            let Seen { connection, identity, client } =
+                match complete::look_at_saml(app, &arrival, response.clone()).await {
+                    Ok(seen) => seen,
+                    Err(stopped) => return landed(app, &asked.reference, Err(stopped)).await,
+                };
+            let site = site_of(app, client).await?;
+            let return_to = site.return_to(Some(relay_state)).map(|address| site.within(&address));
             let (browser, cookie) = match browser {
                 Some(browser) => (browser, None),
                 None => {
@@ -144,20 +149,39 @@ async fn unsolicited(
             };
             let handle = app.entropy.token();
             let pending = Pending {
-                connection: arrival.connection.id,
-                client: site.id,
+                connection: connection.id,
+                client,
                 received_at: arrival.now,
                 response: response.to_vec(),
-                return_to: deep_link,
+                return_to,
             };
-            attempt::hold(app, arrival.connection.owner, &browser, &handle, &pending).await?;
-            let mut page = refusal::confirm(&site, &arrival.connection, &identity, &handle);
+            attempt::hold(app, connection.owner, &browser, &handle, &pending).await?;
+            let mut page = refusal::confirm(&site, &connection, &identity, &handle);
             if let Some(cookie) = cookie {
                 page.headers_mut().append(header::SET_COOKIE, cookie);
             }
             Ok(page)
         }
     }
+}
+
+/// The page that an identity provider's `RelayState` leads to, and whose it is: on a shared connection its first segment
+/// says so, and the claims have the last word.
+async fn deep_link(
+    app: &App,
+    connection: &ConnectionFacts,
+    relay_state: &str,
+) -> Result<Option<(ClientId, String)>, Problem> {
+    let site = if connection.is_shared() {
+        let slug = relay_state.trim_start_matches('/').split(['/', '?']).next().unwrap_or_default();
+        match app.clients.by_slug(&app.db, slug).await? {
+            Some(client) if connection.serves(client.id) => Site::on_base(app, &client),
+            _ => return Ok(None),
+        }
+    } else {
+        site_of(app, connection.owner).await?
+    };
+    Ok(site.return_to(Some(relay_state)).map(|address| (site.id, site.within(&address))))
 }
 
 #[derive(Deserialize)]
@@ -189,7 +213,8 @@ async fn proceed(
     if arrival.connection.idp_initiated != IdpInitiated::Accept {
         return unmatched(&app, &arrival, site.id, Reason::unsolicited()).await;
     }
-    let course = SamlCourse::Unasked { return_to: pending.return_to, received_at: pending.received_at };
+    let course =
+        SamlCourse::Unasked { client: pending.client, return_to: pending.return_to, received_at: pending.received_at };
     let done = complete::saml(&app, &arrival, course, pending.response).await;
     landed(&app, &asked.reference, done).await
 }

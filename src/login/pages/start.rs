@@ -29,6 +29,7 @@ use crate::{
         limits,
         page::{self, Brand, Field},
     },
+    ids::ClientId,
     invites,
     login::{
         attempt::BrowserKey,
@@ -120,7 +121,8 @@ async fn start_over(app: &App, site: &Site, connection: Arc<ConnectionFacts>, as
         return unmatched(app, &arrive(app, connection, asked), site.id, Reason::attempt_unknown()).await;
     };
     let Handover { home, return_to, carried, login_hint, .. } = over;
-    let leaving = Leaving { return_to, login_hint: login_hint.as_deref(), carried, home: Some(home) };
+    let leaving =
+        Leaving { return_to, login_hint: login_hint.as_deref(), carried, home: Some(home), ..Leaving::default() };
     depart(app, site, connection, asked, leaving).await
 }
 
@@ -135,7 +137,7 @@ async fn leave(
 ) -> Answer {
     let Some(host) = site.host() else { return depart(app, site, connection, asked, leaving).await };
     let (browser, cookie) = BrowserKey::of(app, &asked.headers);
-    let Leaving { return_to, login_hint, carried, home: _ } = leaving;
+    let Leaving { return_to, login_hint, carried, .. } = leaving;
     let (home, login_hint) = (Home::new(host, &browser), login_hint.map(str::to_owned));
     let over = Handover { connection: connection.id, home, return_to, carried, login_hint };
     let handle = ticket::send_over(app, site.id, &over).await?;
@@ -177,8 +179,12 @@ async fn genuine(
 /// What goes along to the identity provider and back.
 #[derive(Default)]
 pub(super) struct Leaving<'a> {
+    /// An identity provider began it on a connection of several clients: the claims are to say which.
+    pub claims_choose: bool,
     /// An address of the site, as it is remembered.
     pub return_to: Option<String>,
+    /// Whose address that is, where the claims choose.
+    pub return_of: Option<ClientId>,
     pub login_hint: Option<&'a str>,
     pub carried: Carried,
     /// The client's own host that it began on.
@@ -205,8 +211,9 @@ pub(super) async fn depart(
     leaving: Leaving<'_>,
 ) -> Answer {
     let (browser, cookie) = BrowserKey::of(app, &asked.headers);
-    let Leaving { return_to, login_hint, carried, home } = leaving;
-    let wish = Wish { client: Some(site.id), return_to, carried, login_hint, home, now: app.clock.now() };
+    let Leaving { claims_choose, return_to, return_of, login_hint, carried, home } = leaving;
+    let client = (!claims_choose).then_some(site.id);
+    let wish = Wish { client, return_to, return_of, carried, login_hint, home, now: app.clock.now() };
     let departure = match begin::begin(app, connection.clone(), &browser, wish).await {
         Ok(departure) => departure,
         Err(Stop::Fault(fault)) => return Err(fault.into()),
