@@ -36,7 +36,7 @@ async fn what_the_gateway_sends_is_caught_and_shown_with_its_link() {
     let list = mails(&catcher).await;
     let to: Vec<_> = list.iter().map(|mail| mail["to"].as_str().unwrap()).collect();
     assert_eq!(to, ["bob@people.example", "ada@people.example"], "newest first");
-    let link = post.app.url(LINK);
+    let link = post.app.url(&format!("/acme{LINK}"));
     assert_eq!(list[1]["links"], json!([link]));
     let page = get(&catcher, "/mails/1").await.text().await.unwrap();
     assert!(page.contains(&format!("href=\"{link}\"")) && page.contains("sandbox=\"allow-popups"), "{page}");
