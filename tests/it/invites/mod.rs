@@ -80,7 +80,8 @@ impl Scene {
             let sealed: Option<Vec<u8>> = row.get(1);
             let mail: usher::ids::MailId = row.get::<Uuid, _>(0).into();
             let place = format!("mails.link:{}:{mail}", self.client);
-            let path = |sealed: Vec<u8>| String::from_utf8(self.app.sealer.open(&place, &sealed).unwrap().to_vec()).unwrap();
+            let path =
+                |sealed: Vec<u8>| String::from_utf8(self.app.sealer.open(&place, &sealed).unwrap().to_vec()).unwrap();
             sealed.map(|sealed| format!("/acme{}", path(sealed)))
         };
         rows.iter().filter_map(open).collect()
