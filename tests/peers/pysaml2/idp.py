@@ -177,7 +177,7 @@ def begin_logout(variant):
         destination, sp, name_id=name_id, session_indexes=[session], sign=binding == BINDING_HTTP_POST,
         sign_alg=xmldsig.SIG_RSA_SHA256, digest_alg=xmldsig.DIGEST_SHA256,
     )
-    return sent(server, binding, request, destination, "begun at pysaml2", False)
+    return sent(server, binding, request, destination, "begun-at-pysaml2", False)
 
 
 def take_request(variant, binding, fields):
@@ -212,7 +212,11 @@ def take_response(variant, binding, fields):
     if binding == BINDING_HTTP_POST:
         server.sec.correctly_signed_logout_response(parsed.xmlstr, must=True, origdoc=parsed.xmlstr)
     status = parsed.response.status.status_code.value.rsplit(":", 1)[-1]
-    return f"The application said {status}; RelayState {fields.get('RelayState')}"
+    return None, f"The application said {status}; RelayState {fields.get('RelayState')}"
+
+
+def take(variant, binding, fields):
+    return (take_request if "SAMLRequest" in fields else take_response)(variant, binding, fields)
 
 
 def login_page(variant, request, relay_state):
@@ -236,7 +240,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.reply(200, xml, "application/samlmetadata+xml")
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
         if page == "slo":
-            return self.logout(variant, BINDING_HTTP_REDIRECT, query)
+            return self.told(take, variant, BINDING_HTTP_REDIRECT, query)
         if page == "logout":
             return self.reply(200, f'<!doctype html><title>Out</title><form method="post" action="/{variant}/logout"></form>')
         if page == "sso" and "SAMLRequest" in query:
@@ -245,27 +249,25 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         variant, page = self.route(self.path)
-        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
         form = {name: values[0] for name, values in parse_qs(body).items()}
         if page == "slo":
-            return self.logout(variant, BINDING_HTTP_POST, form)
+            return self.told(take, variant, BINDING_HTTP_POST, form)
         if page == "logout":
-            return self.lead(*begin_logout(variant))
+            return self.told(begin_logout, variant)
         if page != "login":
             return self.reply(404, "nothing here")
         with one_at_a_time:
             made = answer(variant, form["SAMLRequest"], form.get("RelayState", ""), form["username"])
         return self.reply(200, made)
 
-    def logout(self, variant, binding, fields):
+    def told(self, step, *arguments):
+        """Goes where a step of a logout leads, or says what stopped it."""
         try:
-            if "SAMLRequest" in fields:
-                return self.lead(*take_request(variant, binding, fields))
-            return self.reply(200, take_response(variant, binding, fields))
+            with one_at_a_time:
+                location, page = step(*arguments)
         except Exception as error:
             return self.reply(400, f"{type(error).__name__}: {error}")
-
-    def lead(self, location, page):
         if page:
             return self.reply(200, page)
         self.send_response(303)
