@@ -93,6 +93,10 @@ impl Org {
                     .extra("employeeNumber", json!("1906")),
                 person("taro", "太郎", "山田").groups(&["learning"]).extra("department", json!("営業部")),
                 person("nora", "Nora", "O’Neill").extra("department", json!("Facilities")),
+                // Pupils of two schools behind this one provider; the teacher is at both.
+                person("emil", "Emil", "Sinclair").extra("school", json!("elm-school")),
+                person("olga", "Olga", "Prozorova").extra("school", json!("oak-school")),
+                person("mina", "Mina", "Murray").extra("school", json!(["elm-school", "oak-school"])),
             ],
         }
     }

@@ -335,11 +335,12 @@ pub fn take_secret(settings: &mut ConnectionSettings) -> SecretChange {
 /// Deletes a connection that is not active, with its identities and the access that it gave.
 pub async fn delete(app: &App, client: ClientId, id: ConnectionId, by: By<'_>) -> Result<(), SaveError> {
     let mut transaction = app.db.begin().await?;
-    if store::lock(&mut transaction, client, id).await?.ok_or(SaveError::NotFound)? == Status::Active {
-        return Err(SaveError::Active);
-    }
+    let status = store::lock(&mut transaction, client, id).await?.ok_or(SaveError::NotFound)?;
     if !by.is_operator && store_clients::is_shared(&mut transaction, client, id).await? {
         return Err(SaveError::OperatorOnly("/clients"));
+    }
+    if status == Status::Active {
+        return Err(SaveError::Active);
     }
     let (grants, learners) = share::take_all_away(&mut transaction, app, (client, id), by).await?;
     store::delete(&mut transaction, client, id).await?;

@@ -16,6 +16,8 @@ use crate::app::App;
 const PEOPLE: &[(&str, &str)] = &[
     ("acme", "ada (sales), zoe (Vertrieb Süd), taro (営業部), nora (in no group)"),
     ("globex", "grace (engineering), jose (support), li, sam (in no group)"),
+    ("elm-school", "emil, mina (teaches at both schools); olga is shown the way to hers"),
+    ("oak-school", "olga, mina"),
 ];
 
 /// All that is told.
@@ -72,7 +74,8 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(out)?;
-        for client in &self.clients {
+        // Who has no way in, such as the owner of a connection that serves others, is not shown.
+        for client in self.clients.iter().filter(|client| !client.connections.is_empty()) {
             let people = PEOPLE.iter().find(|(slug, _)| *slug == client.slug).map(|(_, people)| *people);
             let protocols: Vec<String> =
                 client.connections.iter().map(|connection| connection.protocol.to_uppercase()).collect();

@@ -117,22 +117,32 @@ async fn operator(app: &App, home: &Home) -> anyhow::Result<(Api, String)> {
 async fn demo_clients(app: &App, api: &Api) -> anyhow::Result<Vec<DemoClient>> {
     let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let mut clients = Vec::new();
+    let mut ways = Vec::new();
     for client in api.list("/api/v1/clients").await? {
         let slug = text(&client, "slug");
-        let mut connections = Vec::new();
         for connection in api.list(&format!("/api/v1/clients/{slug}/connections")).await? {
             let id: ConnectionId = text(&connection, "id").parse().context("a connection has an id")?;
-            connections.push(DemoConnection {
-                id: id.to_string(),
-                protocol: text(&connection, "protocol"),
-                start_url: format!("{}/{slug}/login/{id}", app.settings.server.origin()),
-            });
+            let listed = connection.get("clients").and_then(Value::as_array).into_iter().flatten();
+            let mut served: Vec<String> = listed.filter_map(Value::as_str).map(str::to_owned).collect();
+            if served.is_empty() {
+                served.push(slug.clone());
+            }
+            for slug in served {
+                let start_url = format!("{}/{slug}/login/{id}", app.settings.server.origin());
+                let protocol = text(&connection, "protocol");
+                ways.push((slug, DemoConnection { id: id.to_string(), protocol, start_url }));
+            }
         }
         let code = CODES.iter().find(|(of, ..)| *of == slug).map(|(_, code, ..)| *code);
+        let (id, name) = (text(&client, "id"), text(&client, "name"));
         let hosts = client.get("hosts").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
         let hosts = hosts.map(|host| app.settings.server.origin_of(host)).collect();
-        let (id, name) = (text(&client, "id"), text(&client, "name"));
-        clients.push(DemoClient { id, name, slug, hosts, connections, registration_code: code });
+        clients.push(DemoClient { id, name, slug, hosts, connections: Vec::new(), registration_code: code });
+    }
+    for (slug, way) in ways {
+        if let Some(client) = clients.iter_mut().find(|client| client.slug == slug) {
+            client.connections.push(way);
+        }
     }
     Ok(clients)
 }

@@ -23,8 +23,9 @@ fn checkout() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     fs::create_dir_all(folder.path().join("config/clients")).unwrap();
-    for file in ["config/dev.toml", "config/clients/acme.toml", "config/clients/globex.toml"] {
-        fs::copy(file, folder.path().join(file)).unwrap();
+    fs::copy("config/dev.toml", folder.path().join("config/dev.toml")).unwrap();
+    for file in fs::read_dir("config/clients").unwrap().flatten() {
+        fs::copy(file.path(), folder.path().join(file.path())).unwrap();
     }
     folder
 }
@@ -103,9 +104,13 @@ async fn the_demo_starts_is_told_and_leaves_no_child_behind_however_it_ends() {
     let base = told["base_url"].as_str().unwrap();
     let slugs: Vec<_> =
         told["clients"].as_array().unwrap().iter().map(|client| client["slug"].as_str().unwrap()).collect();
-    assert_eq!(slugs, ["acme", "globex"], "{told}");
-    for client in told["clients"].as_array().unwrap() {
-        let start = client["connections"][0]["start_url"].as_str().unwrap();
+    assert_eq!(slugs, ["acme", "elm-school", "globex", "oak-school", "school-district"], "{told}");
+    let connections = |client: &Value| client["connections"].as_array().unwrap().clone();
+    let ways: Vec<Value> = told["clients"].as_array().unwrap().iter().flat_map(connections).collect();
+    // The district's own is offered by its two schools.
+    assert_eq!(ways.len(), 4, "{told}");
+    for way in ways {
+        let start = way["start_url"].as_str().unwrap();
         let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         let reply = client.get(start).send().await.unwrap();
         assert_eq!(reply.status(), 303, "{start}");

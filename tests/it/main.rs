@@ -55,6 +55,7 @@ mod saml_attacks_http;
 mod saml_logout;
 mod saml_verify;
 mod seats;
+mod shared;
 mod sign_in_faults;
 mod sign_in_idp_initiated;
 mod sign_in_oidc;

@@ -386,7 +386,13 @@ fn plain_description(person: &Person) -> (NameId, Vec<Attribute>) {
         attributes.push(Attribute::new("groups", person.groups.iter().map(String::as_str)));
     }
     for (name, value) in &person.extra {
-        attributes.extend(value.as_str().map(|value| Attribute::new(name, [value])));
+        let values: Vec<&str> = match value {
+            serde_json::Value::Array(values) => values.iter().filter_map(serde_json::Value::as_str).collect(),
+            other => other.as_str().into_iter().collect(),
+        };
+        if !values.is_empty() {
+            attributes.push(Attribute::new(name, values));
+        }
     }
     (NameId::email(&person.email), attributes)
 }

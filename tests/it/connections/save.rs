@@ -231,7 +231,8 @@ async fn connections_fields_of_the_operator_are_refused_to_a_clients_own_token()
         "api.operator_only"
     );
     let shared = json!({ "clients": ["globex"] });
-    assert_eq!(operator.patch(&path(&made), shared).await.problem(422), "connection.shared");
+    assert_eq!(own.patch(&path(&made), shared.clone()).await.problem(403), "api.operator_only");
+    assert_eq!(operator.patch(&path(&made), shared).await.problem(422), "connection.client_unknown");
 }
 
 #[tokio::test]

@@ -26,7 +26,6 @@ fn a_mapping_tells_all_its_mistakes_at_once_with_their_places() {
     }));
     let told: Vec<_> = errors.iter().map(|error| format!("{} {}", error.path, error.code)).collect();
     insta::assert_snapshot!(told.join("\n"), @r"
-    /client mapping.client_selector_unsupported
     /profile/email/from/expr mapping.expression_invalid
     /profile/attributes/a~1b mapping.attribute_name
     /profile/first_name mapping.claim_name
