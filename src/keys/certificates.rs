@@ -69,8 +69,10 @@ pub async fn watch_certificates(app: &App, now: DateTime<Utc>) -> Result<usize, 
     let mut endings: Vec<Ending> = idps.collect();
     endings.extend(stored::of_ours(&mut conn, by).await?.into_iter().map(|ending| of(Kind::Sp, ending)));
     let (idp, sp) = stored::soonest(&mut conn, now).await?;
-    store::forget(&mut conn, now - REMEMBERED).await?;
     drop(conn);
+    let mut transaction = app.begin().await?;
+    store::forget(&mut transaction, now - REMEMBERED).await?;
+    app.commit(transaction).await?;
     let tls = listeners.iter().map(|ending| ending.ends_at).filter(|end| *end > now).min();
     endings.extend(listeners.into_iter().filter(|ending| ending.ends_at <= by));
     measure(&endings, [(Kind::Idp, idp), (Kind::Sp, sp), (Kind::Tls, tls)], now);

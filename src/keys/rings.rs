@@ -12,15 +12,19 @@ const FORGOTTEN: Duration = Duration::days(1);
 
 /// Says which keys this replica holds, and seals from now on with the first that every replica holds.
 pub async fn announce(app: &App, replica: ReplicaId, now: DateTime<Utc>) -> Result<(), Fault> {
-    let mut conn = app.acquire().await?;
+    let mut transaction = app.begin().await?;
     let mine = |now| Announced { replica, ring: app.sealer.names(), seals: app.sealer.sealing(), seen_at: now };
-    store::announce(&mut conn, &mine(now)).await?;
-    store::forget(&mut conn, now - FORGOTTEN).await?;
+    store::announce(&mut transaction, &mine(now)).await?;
+    store::forget(&mut transaction, now - FORGOTTEN).await?;
+    // Told before the others are read: of two that come at once, one sees the other.
+    app.commit(transaction).await?;
     let before = app.sealer.sealing();
-    let live = store::live(&mut conn, now - ALIVE).await?;
+    let live = store::live(&mut *app.acquire().await?, now - ALIVE).await?;
     follow(app, &live);
     if app.sealer.sealing() != before {
-        store::announce(&mut conn, &mine(now)).await?;
+        let mut transaction = app.begin().await?;
+        store::announce(&mut transaction, &mine(now)).await?;
+        app.commit(transaction).await?;
         tracing::info!(key = %app.sealer.sealing(), before = %before, "another sealing key seals");
     }
     Ok(())
@@ -28,8 +32,9 @@ pub async fn announce(app: &App, replica: ReplicaId, now: DateTime<Utc>) -> Resu
 
 /// Takes this replica's word back: it stops.
 pub async fn leave(app: &App, replica: ReplicaId) -> Result<(), Fault> {
-    let mut conn = app.acquire().await?;
-    store::leave(&mut conn, replica).await
+    let mut transaction = app.begin().await?;
+    store::leave(&mut transaction, replica).await?;
+    app.commit(transaction).await
 }
 
 /// For a process that seals and is no replica: seals with the first key that every replica holds. Says who they are.

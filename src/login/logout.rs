@@ -94,9 +94,10 @@ pub async fn begin(app: &App, out: &SigningOut<'_>) -> Result<LoggedOut, Fault> 
     if let Some(session) = ended
         && let Some(idp) = &session.idp
     {
+        // Also where the provider is not asked: they may lie in this very browser, on another host of the client.
+        sessions::end_siblings(app, idp, reference, out.now).await?;
         let handle = app.entropy.token();
         if let Some(request) = ask(app, idp, &handle, out.now).await? {
-            sessions::end_siblings(app, session.learner, idp, reference, out.now).await?;
             let pending = Pending {
                 client: out.site.id,
                 host: out.site.host().map(str::to_owned),

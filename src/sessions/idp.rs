@@ -110,7 +110,7 @@ pub async fn end_of_idp(
     let session = end.session.map(|session| name(connection, end.issuer, session));
     let ending = Ending { issued_at: end.issued_at, heard_at: now };
     let ended = end_named(app, owner, subject.as_deref(), session.as_deref(), Some(ending)).await?;
-    record(app, Some(connection), Actor::Idp(connection), &ended, reference, now).await?;
+    record(app, Some(connection), By::Idp, &ended, reference, now).await?;
     Ok(ended.len())
 }
 
@@ -124,8 +124,7 @@ pub async fn sign_out(
 ) -> Result<Option<Session>, Fault> {
     let Some(session) = keep::end(app, client, token).await? else { return Ok(None) };
     let connection = session.idp.as_ref().map(|idp| idp.connection);
-    let actor = Actor::Learner(session.learner);
-    record(app, connection, actor, &[(client, session.learner)], reference, now).await?;
+    record(app, connection, By::Themselves, &[(client, session.learner)], reference, now).await?;
     Ok(Some(session))
 }
 
@@ -133,14 +132,13 @@ pub async fn sign_out(
 /// says how many were alive. None where the provider gave it no name.
 pub async fn end_siblings(
     app: &App,
-    learner: LearnerId,
     idp: &IdpSession,
     reference: Option<&str>,
     now: DateTime<Utc>,
 ) -> Result<usize, Fault> {
     let Some(session) = &idp.session else { return Ok(0) };
     let ended = end_named(app, idp.owner, Some(&idp.subject), Some(session), None).await?;
-    record(app, Some(idp.connection), Actor::Learner(learner), &ended, reference, now).await?;
+    record(app, Some(idp.connection), By::Themselves, &ended, reference, now).await?;
     Ok(ended.len())
 }
 
@@ -197,10 +195,17 @@ async fn end_named(
     Ok(ended.into_iter().flatten().collect())
 }
 
+/// Who ended sessions. Somebody who signs out is another learner in each client, and no trail names one of another's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    Idp,
+    Themselves,
+}
+
 async fn record(
     app: &App,
     connection: Option<ConnectionId>,
-    actor: Actor,
+    by: By,
     ended: &[Ended],
     reference: Option<&str>,
     now: DateTime<Utc>,
@@ -215,6 +220,10 @@ async fn record(
     let mut tx = app.begin().await?;
     for ((client, learner), sessions) in learners {
         let facts = json!({ "learner": learner, "connection": connection, "sessions": sessions });
+        let actor = match connection {
+            Some(connection) if by == By::Idp => Actor::Idp(connection),
+            _ => Actor::Learner(learner),
+        };
         audit::record(&mut tx, &app.entropy, ended_event(client, learner, actor, facts.clone(), reference, now))
             .await?;
         audit::announce(&mut tx, &app.entropy, client, "session.ended", facts, now).await?;

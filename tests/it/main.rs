@@ -26,6 +26,7 @@ mod guessing;
 mod health;
 mod home;
 mod hosts;
+mod hosts_attacks;
 mod hosts_sign_in;
 mod imports;
 mod invites;

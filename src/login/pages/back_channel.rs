@@ -16,6 +16,7 @@ use crate::{
     login::{
         logout,
         oidc::{LogoutTokenError, NotEnded, end_by_token},
+        store,
     },
 };
 
@@ -31,8 +32,9 @@ async fn back_channel(
     form: Result<Form<Vec<(String, String)>>, FormRejection>,
 ) -> Answer {
     let known = find(&app, &id).await?;
-    // Rare, and it must not be judged by what the connection was a moment ago.
-    let connection = app.connections.reload(&app, known.id).await?.ok_or_else(Problem::not_found)?;
+    // Never judged by what the connection was a moment ago; and read anew only where it changed, since anybody may ask.
+    let version = store::version(&app.db, known.owner, known.id).await?.ok_or_else(Problem::not_found)?;
+    let connection = app.connections.at_version(&app, known.id, version).await?.ok_or_else(Problem::not_found)?;
     let Some(facts) = &connection.oidc else { return Err(Problem::not_found()) };
     let now = app.clock.now();
     let ended = match token(form) {

@@ -1,7 +1,8 @@
 //! Replicas whose rings differ, as while a new one is rolled out.
 
+use chrono::Utc;
 use serde_json::json;
-use usher::{ids::ReplicaId, keys};
+use usher::{config::Raw, ids::ReplicaId, keys};
 
 use super::setup::{app, keys_in_use, ring, scene, sealed};
 use crate::support::{App, Browser, SamlScene};
@@ -119,4 +120,25 @@ async fn a_known_browser_stays_known_under_a_new_key() {
     announce(&new, replica(&new)).await;
     assert_eq!(new.sealer.sealing().number, 2);
     assert!(new.sealer.is_tag("known browser", b"mark", &tag));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_pooler_replicas_see_each_others_rings_and_stop_a_rotation_that_one_could_not_follow() {
+    let pooled = |numbers| {
+        let of = ring(numbers);
+        move |raw: &mut Raw| {
+            raw.database.pooler = "transaction".into();
+            of(raw);
+        }
+    };
+    let app = App::with().clock_at(Utc::now()).settings(pooled(&[2, 1])).start().await;
+    let (new, old) = (app.replica(), app.replica_with(pooled(&[1])));
+    let behind = replica(&old);
+    announce(&old, behind).await;
+    announce(&new, replica(&new)).await;
+    assert_eq!(new.sealer.sealing().number, 1, "what the other one opens");
+    let refused = keys::rotate(&new, |_| {}).await.unwrap_err().to_string();
+    assert!(refused.contains("do not hold key 2"), "{refused}");
+    keys::leave(&old, behind).await.unwrap();
+    keys::watch_certificates(&new, new.clock.now()).await.unwrap();
 }

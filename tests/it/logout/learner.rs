@@ -85,12 +85,16 @@ async fn a_provider_that_offers_no_logout_leaves_it_at_here() {
         behaviour.faults.discovery.insert("end_session_endpoint".to_owned(), None);
     });
     let scene = Scene::with(app, op).await;
-    let browser = scene.app.browser();
-    scene.sign_in(&browser, "grace").await;
+    let (browser, copy, another) = (scene.app.browser(), scene.app.browser(), scene.app.browser());
+    let sid = scene.sign_in(&browser, "grace").await;
+    scene.sign_in_again(&copy, &sid).await;
+    scene.sign_in(&another, "grace").await;
     let page = scene.sign_out(&browser).await.expect(303);
     let page = browser.follow(&page).await.expect(200);
     assert!(reads(&page, &signed_out::HERE), "{}", page.text());
     assert!(!scene.is_in(&browser).await);
+    assert!(!scene.is_in(&copy).await, "what hangs on the same session at the provider ends all the same");
+    assert!(scene.is_in(&another).await, "another session at the provider");
 }
 
 #[tokio::test(flavor = "multi_thread")]
