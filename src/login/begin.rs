@@ -20,7 +20,7 @@ use crate::{
     claims::Protocol,
     connections::{self, Binding, ConnectionFacts, KeyUse},
     fault::Fault,
-    ids::ClientId,
+    ids::{ClientId, ConnectionId},
 };
 
 /// How the browser leaves for the identity provider.
@@ -98,6 +98,18 @@ pub async fn serves(
             app.connections.at_version(app, connection.id, door.version).await
         }
         _ => Ok(None),
+    }
+}
+
+/// A connection as PostgreSQL has it now, whatever its status; what this replica remembers may be older.
+pub async fn as_it_is(
+    app: &App,
+    owner: ClientId,
+    connection: ConnectionId,
+) -> Result<Option<Arc<ConnectionFacts>>, Fault> {
+    match store::version(&app.db, owner, connection).await? {
+        Some(version) => app.connections.at_version(app, connection, version).await,
+        None => Ok(None),
     }
 }
 

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use url::Url;
 
-use super::{attempt::BrowserKey, begin::Departure, identity::LogoutHint, oidc, single_logout};
+use super::{attempt::BrowserKey, begin::{self, Departure}, identity::LogoutHint, oidc, single_logout};
 use crate::{
     app::App,
     audit::{self, Actor, NewEvent},
@@ -121,7 +121,7 @@ pub async fn begin(app: &App, out: &SigningOut<'_>) -> Result<LoggedOut, Fault> 
 
 /// The request to the identity provider of a session; none where it offers no logout, or is another one by now.
 async fn ask(app: &App, idp: &IdpSession, handle: &str, now: DateTime<Utc>) -> Result<Option<Request>, Fault> {
-    let Some(connection) = app.connections.find(app, idp.connection).await? else { return Ok(None) };
+    let Some(connection) = begin::as_it_is(app, idp.owner, idp.connection).await? else { return Ok(None) };
     let hint = match idp.open_hint(&app.sealer) {
         Ok(Some(hint)) => Some(serde_json::from_slice::<LogoutHint>(&hint)?),
         Ok(None) => None,

@@ -118,8 +118,9 @@ fn hosts(
     provider: &CryptoProvider,
     before: &BTreeMap<PathBuf, Pair>,
 ) -> BTreeMap<PathBuf, Pair> {
+    let Some(files) = listed(settings) else { return before.clone() };
     let mut pairs = BTreeMap::new();
-    for certificate in listed(settings).into_iter().filter(|path| path.extension().is_some_and(|end| end == "crt")) {
+    for certificate in files.into_iter().filter(|path| path.extension().is_some_and(|end| end == "crt")) {
         let pair = match read(&certificate, &certificate.with_extension("key"), provider) {
             Ok(pair) if pair.names.is_empty() => Err(io::Error::other("it names no host")),
             read => read,
@@ -137,18 +138,18 @@ fn hosts(
     pairs
 }
 
-/// The files of the folder of hosts, in order.
-fn listed(settings: &TlsSettings) -> Vec<PathBuf> {
-    let Some(folder) = &settings.hosts else { return Vec::new() };
+/// The files of the folder of hosts, in order. `None` where the folder cannot be read, which takes nobody's away.
+fn listed(settings: &TlsSettings) -> Option<Vec<PathBuf>> {
+    let Some(folder) = &settings.hosts else { return Some(Vec::new()) };
     match fs::read_dir(folder) {
         Ok(entries) => {
             let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
             paths.sort();
-            paths
+            Some(paths)
         }
         Err(error) => {
             tracing::error!(%error, folder = %folder.display(), "the certificates of hosts are not readable");
-            Vec::new()
+            None
         }
     }
 }
@@ -192,7 +193,7 @@ fn look(
         let changed = fs::metadata(&path).and_then(|found| found.modified()).ok();
         (path, changed)
     };
-    let files = [settings.certificate.clone(), settings.key.clone()].into_iter().chain(listed(settings));
+    let files = [settings.certificate.clone(), settings.key.clone()].into_iter().chain(listed(settings).unwrap_or_default());
     let found: Seen = files.map(modified).collect();
     // The first look comes right after they were read.
     if !asked && last.is_none_or(|last| *last == found) {

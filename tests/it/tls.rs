@@ -158,6 +158,18 @@ async fn each_host_of_a_client_has_its_own_certificate_by_the_name_that_the_brow
     tokio::time::timeout(Duration::from_secs(20), replaced).await.expect("the new certificate is used");
     assert!(shows(&acme, &at_acme).await.is_some());
 
+    // A folder that cannot be read for a while takes nobody's away.
+    fs::rename(&hosts, folder.path().join("elsewhere")).unwrap();
+    let base = write_certificate(folder.path());
+    let read_again = async {
+        while shows(&base, &app.url("/acme")).await.is_none() {
+            hang_up();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), read_again).await.expect("the base origin's is new");
+    assert!(shows(&acme, &at_acme).await.is_some() && shows(&renewed, &at_globex).await.is_some());
+    fs::rename(folder.path().join("elsewhere"), &hosts).unwrap();
+
     // What is taken away falls back to the base origin's, which is not for that name.
     fs::remove_file(hosts.join("acme.crt")).unwrap();
     let gone = async {

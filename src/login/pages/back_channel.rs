@@ -14,9 +14,8 @@ use crate::{
     app::App,
     http::{Problem, Reference},
     login::{
-        logout,
+        begin, logout,
         oidc::{LogoutTokenError, NotEnded, end_by_token},
-        store,
     },
 };
 
@@ -33,8 +32,7 @@ async fn back_channel(
 ) -> Answer {
     let known = find(&app, &id).await?;
     // Never judged by what the connection was a moment ago; and read anew only where it changed, since anybody may ask.
-    let version = store::version(&app.db, known.owner, known.id).await?.ok_or_else(Problem::not_found)?;
-    let connection = app.connections.at_version(&app, known.id, version).await?.ok_or_else(Problem::not_found)?;
+    let connection = begin::as_it_is(&app, known.owner, known.id).await?.ok_or_else(Problem::not_found)?;
     let Some(facts) = &connection.oidc else { return Err(Problem::not_found()) };
     let now = app.clock.now();
     let ended = match token(form) {

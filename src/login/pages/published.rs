@@ -9,7 +9,13 @@ use axum::{
 };
 
 use super::arrival::find;
-use crate::{app::App, connections, http::Problem, ids::ConnectionId, login::sp};
+use crate::{
+    app::App,
+    connections,
+    http::Problem,
+    ids::ConnectionId,
+    login::{begin, sp},
+};
 
 /// `GET /saml/{connection}/metadata` and `GET /oidc/{connection}/jwks`.
 pub fn routes() -> Router<App> {
@@ -19,7 +25,9 @@ pub fn routes() -> Router<App> {
 }
 
 async fn saml_metadata(State(app): State<App>, Path(id): Path<String>) -> Result<Response, Problem> {
-    let connection = find(&app, &id).await?;
+    let known = find(&app, &id).await?;
+    // A next key must be known wherever it is asked for, or its promotion locks somebody out.
+    let connection = begin::as_it_is(&app, known.owner, known.id).await?.ok_or_else(Problem::not_found)?;
     let xml = sp::metadata(&app, &connection).await?.ok_or_else(Problem::not_found)?;
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/samlmetadata+xml; charset=utf-8")),

@@ -35,8 +35,12 @@ async fn states(operator: &Admin, at: &str, key_use: &str) -> Vec<(String, Value
 }
 
 async fn published(scene: &SamlScene) -> SpMetadata {
-    let document = scene.app.admin("").get(&format!("/saml/{}/metadata", scene.connection)).await;
-    SpMetadata::parse(&document.text).unwrap()
+    published_at(scene, &scene.app).await
+}
+
+async fn published_at(scene: &SamlScene, app: &App) -> SpMetadata {
+    let document = Browser::new().via(app).open(scene.entity_id()).await.expect(200);
+    SpMetadata::parse(&document.html).unwrap()
 }
 
 fn certificate(key: &Value) -> X509 {
@@ -65,9 +69,12 @@ async fn connections_a_signing_key_is_published_before_it_signs_and_after_it_did
     let old = certificate(&before);
     assert!(signs(&scene.app, &old).await && signs(&replica, &old).await);
 
+    assert_eq!(ders(&published_at(&scene, &replica).await.signing), ders(std::slice::from_ref(&old)));
     let next = make(&scene.operator, &at, "signing").await;
     let new = certificate(&next);
-    assert_eq!(ders(&published(&scene).await.signing), ders(&[old.clone(), new.clone()]));
+    for app in [&scene.app, &replica] {
+        assert_eq!(ders(&published_at(&scene, app).await.signing), ders(&[old.clone(), new.clone()]));
+    }
     assert!(signs(&scene.app, &old).await && !signs(&scene.app, &new).await);
 
     let promoted = promote(&scene.operator, &at, &next).await;
