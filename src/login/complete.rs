@@ -27,7 +27,7 @@ use crate::{
     connections::ConnectionFacts,
     crypto,
     fault::Fault,
-    http::{Reference, notice},
+    http::{BrowserKey, Reference, notice},
     ids::ClientId,
     learners,
     sessions::{self, Beginning, Session, SessionCookie, SessionToken},
@@ -44,6 +44,8 @@ pub struct Return {
     pub now: DateTime<Utc>,
     /// The sessions that the browser has; the one with the same client ends when the new one begins.
     pub cookie: SessionCookie,
+    /// The browser on the base origin.
+    pub browser: Option<BrowserKey>,
 }
 
 /// How a SAML response came.
@@ -286,7 +288,7 @@ async fn begin_session(
         epoch: session_epoch,
         began_at: arrival.now,
         ends_at: identity.idp_session_ends_at().map_or(longest, |end| end.min(longest)),
-        idp: Some(identity.session_at_idp(&app.sealer, &app.entropy, connection.owner)?),
+        idp: Some(identity.session_at_idp(&app.sealer, &app.entropy, connection.owner, arrival.browser.as_ref())?),
     };
     let return_to = match (notices.as_slice(), wants.return_to) {
         ([], Some(wanted)) => wanted.to_owned(),
@@ -378,7 +380,13 @@ async fn look(app: &App, arrival: &Return, response: Arc<[u8]>, journey: &mut Jo
         journey.trail = trail;
         let identity = match outcome.and_then(|assertion| VerifiedIdentity::from_saml(connection.id, assertion)) {
             Ok(identity) => identity,
-            Err(reason) => return Err(refuse(app, journey, &connection, None, &mut Notes::default(), reason).await?),
+            Err(reason) => match reread(app, &connection, reason.code, arrival.now).await? {
+                Some(fresh) => {
+                    connection = fresh;
+                    continue;
+                }
+                None => return Err(refuse(app, journey, &connection, None, &mut Notes::default(), reason).await?),
+            },
         };
         match lead(app, journey, &connection, &identity, None).await? {
             Some(client) => return Ok(Seen { connection, identity, client }),

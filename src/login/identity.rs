@@ -19,6 +19,7 @@ use crate::{
     crypto::Sealer,
     entropy::Entropy,
     fault::Fault,
+    http::BrowserKey,
     ids::{ClientId, ConnectionId},
     sessions::{IdpSession, StartedBy},
 };
@@ -144,7 +145,13 @@ impl VerifiedIdentity {
     }
 
     /// What is kept with the session, to end it when the identity provider does and the other way round.
-    pub fn session_at_idp(&self, sealer: &Sealer, entropy: &Entropy, owner: ClientId) -> Result<IdpSession, Fault> {
+    pub fn session_at_idp(
+        &self,
+        sealer: &Sealer,
+        entropy: &Entropy,
+        owner: ClientId,
+        browser: Option<&BrowserKey>,
+    ) -> Result<IdpSession, Fault> {
         let hint = self.hint.as_ref().map(|hint| serde_json::to_vec(hint).map(Zeroizing::new)).transpose()?;
         let by = StartedBy {
             owner,
@@ -156,6 +163,7 @@ impl VerifiedIdentity {
                 _ => &self.subject,
             },
             session: self.idp_session(),
+            browser: browser.map(|browser| browser.digest("sessions")),
             issued_at: self.issued_at,
             hint: hint.as_ref().map(|hint| hint.as_slice()),
         };

@@ -18,7 +18,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use url::Url;
 
-use super::{attempt::BrowserKey, begin::{self, Departure}, identity::LogoutHint, oidc, single_logout};
+use super::{
+    attempt::BrowserKey,
+    begin::{self, Departure},
+    identity::LogoutHint,
+    oidc, single_logout,
+};
 use crate::{
     app::App,
     audit::{self, Actor, NewEvent},

@@ -1,5 +1,5 @@
 //! Runs the SAML verifier for a connection: with its configuration and keys and nothing else, off the async threads, and
-//! once more where the identity provider has a new key.
+//! once more where the connection was changed elsewhere or the identity provider has a new key.
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use super::{
     complete::fresh,
     reason::{Reason, Stop},
     saml::{self, DecryptionKey, Expectation, InResponseTo, VerifiedAssertion},
+    store,
     trail::Trail,
 };
 use crate::{
@@ -18,13 +19,17 @@ use crate::{
     fault::Fault,
 };
 
-/// After a signature that fits no known key: the metadata is read again, and the connection too where that changed it.
+/// After a refusal: the connection anew where it has changed since this replica read it, so that neither old keys nor old
+/// settings refuse. After a signature that fits no known key the metadata is read again first.
 pub(super) async fn reread(
     app: &App,
     connection: &ConnectionFacts,
     code: &'static str,
     now: DateTime<Utc>,
 ) -> Result<Option<Arc<ConnectionFacts>>, Stop> {
+    if store::version(&app.db, connection.owner, connection.id).await? != Some(connection.version) {
+        return fresh(app, connection).await.map(Some);
+    }
     let is_unknown_key = matches!(code, "login.saml.signature" | "login.saml.key_kind");
     if !is_unknown_key || !connections::refresh_soon(app, connection, now).await? {
         return Ok(None);

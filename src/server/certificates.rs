@@ -193,7 +193,8 @@ fn look(
         let changed = fs::metadata(&path).and_then(|found| found.modified()).ok();
         (path, changed)
     };
-    let files = [settings.certificate.clone(), settings.key.clone()].into_iter().chain(listed(settings).unwrap_or_default());
+    let files =
+        [settings.certificate.clone(), settings.key.clone()].into_iter().chain(listed(settings).unwrap_or_default());
     let found: Seen = files.map(modified).collect();
     // The first look comes right after they were read.
     if !asked && last.is_none_or(|last| *last == found) {

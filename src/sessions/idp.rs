@@ -62,6 +62,10 @@ fn by_session(owner: ClientId, session: &str) -> Key {
     Key::of_client(owner, "sessions-of-idp-session", session)
 }
 
+fn by_browser(owner: ClientId, browser: &str) -> Key {
+    Key::of_client(owner, "sessions-of-idp-browser", browser)
+}
+
 /// Where an ending of this subject, of this session, or of this session of this subject is told.
 fn told(owner: ClientId, subject: Option<&str>, session: Option<&str>) -> Key {
     let names = (subject.unwrap_or_default(), session.unwrap_or_default());
@@ -84,6 +88,7 @@ pub(super) async fn index(
         indexes.push(by_session(idp.owner, name));
         stones.extend([told(idp.owner, None, of_session), told(idp.owner, subject, of_session)]);
     }
+    indexes.extend(idp.browser.as_deref().map(|browser| by_browser(idp.owner, browser)));
     let (ends, left) = (session.ends_at.timestamp(), (session.ends_at - now).to_std().unwrap_or_default());
     let member = format!("{client}:{hash}");
     let found = app.cache.index_and_read(&indexes, &member, ends, now.timestamp(), left, &stones).await?;
@@ -128,16 +133,21 @@ pub async fn sign_out(
     Ok(Some(session))
 }
 
-/// Ends the other sessions that hang on the same session at the identity provider as one of a learner who signs out;
-/// says how many were alive. None where the provider gave it no name.
+/// Ends the other sessions that hang on the same session at the identity provider as one of a learner who signs out, and
+/// those that the same browser holds for the same person, on other hosts and at other clients; says how many were alive.
 pub async fn end_siblings(
     app: &App,
     idp: &IdpSession,
     reference: Option<&str>,
     now: DateTime<Utc>,
 ) -> Result<usize, Fault> {
-    let Some(session) = &idp.session else { return Ok(0) };
-    let ended = end_named(app, idp.owner, Some(&idp.subject), Some(session), None).await?;
+    let mut ended = Vec::new();
+    if let Some(session) = &idp.session {
+        ended = end_named(app, idp.owner, Some(&idp.subject), Some(session), None).await?;
+    }
+    if let Some(browser) = &idp.browser {
+        ended.extend(end_listed(app, None, &[by_browser(idp.owner, browser)]).await?);
+    }
     record(app, Some(idp.connection), By::Themselves, &ended, reference, now).await?;
     Ok(ended.len())
 }
@@ -177,9 +187,13 @@ async fn end_named(
         Some(ending) => Some((told(owner, subject, session), serde_json::to_vec(&ending)?)),
         None => None,
     };
-    let stone = stone.as_ref().map(|(key, body)| (key, body.as_slice(), LASTING));
+    end_listed(app, stone.as_ref().map(|(key, body)| (key, body.as_slice(), LASTING)), &indexes).await
+}
+
+/// Ends what stands in all of the indexes.
+async fn end_listed(app: &App, stone: Option<(&Key, &[u8], Duration)>, indexes: &[Key]) -> Result<Vec<Ended>, Fault> {
     // The stone lies before the indexes are read: a session that is in none of them yet finds it.
-    let mut listed = app.cache.put_and_indexed(stone, &indexes).await?.into_iter();
+    let mut listed = app.cache.put_and_indexed(stone, indexes).await?.into_iter();
     let mut members = listed.next().unwrap_or_default();
     for others in listed {
         members.retain(|member| others.contains(member));
@@ -191,7 +205,7 @@ async fn end_named(
         Ok::<_, Fault>(session.map(|session| (client, session.learner)))
     });
     let ended = futures_util::future::try_join_all(endings).await?;
-    app.cache.unindex(&indexes, &members).await?;
+    app.cache.unindex(indexes, &members).await?;
     Ok(ended.into_iter().flatten().collect())
 }
 

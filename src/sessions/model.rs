@@ -38,6 +38,9 @@ pub struct IdpSession {
     pub subject: String,
     /// Hash of the provider's name for its session: SAML `SessionIndex`, OIDC `sid`.
     pub session: Option<String>,
+    /// Hash of the subject and the browser that it began in: what one browser holds for one person ends together, also
+    /// where the provider names every sign-in anew, or none.
+    pub browser: Option<String>,
     /// When the provider issued what the session began with, by its own clock.
     pub issued_at: DateTime<Utc>,
     /// What a request to end the provider's session must name, sealed.
@@ -53,6 +56,8 @@ pub struct StartedBy<'a> {
     pub issuer: &'a str,
     pub subject: &'a str,
     pub session: Option<&'a str>,
+    /// A digest over the browser's cookie on the base origin, which every sign-in passes.
+    pub browser: Option<[u8; 32]>,
     pub issued_at: DateTime<Utc>,
     pub hint: Option<&'a [u8]>,
 }
@@ -60,14 +65,17 @@ pub struct StartedBy<'a> {
 impl IdpSession {
     /// Hashes what names the person and the session, and seals the hint.
     pub fn seal(sealer: &Sealer, entropy: &Entropy, by: &StartedBy<'_>) -> Self {
-        let StartedBy { owner, connection, issuer, subject, session, issued_at, hint } = *by;
+        let StartedBy { owner, connection, issuer, subject, session, browser, issued_at, hint } = *by;
         let subject = name(connection, issuer, subject);
+        let in_browser = |digest: [u8; 32]| format!("{subject}\n{}", URL_SAFE_NO_PAD.encode(digest));
+        let browser = browser.map(|digest| name(connection, issuer, &in_browser(digest)));
         let place = hint_place(owner, connection, &subject);
         Self {
             owner,
             connection,
             issuer: name(connection, issuer, ""),
             session: session.map(|session| name(connection, issuer, session)),
+            browser,
             issued_at,
             hint: hint.map(|hint| URL_SAFE_NO_PAD.encode(sealer.seal(entropy, &place, hint))),
             subject,

@@ -34,16 +34,19 @@ async fn no_spelling_of_a_path_or_host_leads_from_a_clients_host_to_anything_but
         client(&operator, slug).await;
     }
     operator.patch("/api/v1/clients/acme", json!({ "hosts": [LEARN] })).await.ok();
-    let base = app.origin().trim_start_matches("http://").to_owned();
+    let base = app.origin().trim_start_matches("http://");
     let ask = async |target: &str, hosts: &[&str]| {
         let hosts: String = hosts.iter().map(|host| format!("Host: {host}\r\n")).collect();
         let token = &operator.token;
-        raw(&app, &format!("GET {target} HTTP/1.1\r\n{hosts}Authorization: Bearer {token}\r\nConnection: close\r\n\r\n"))
-            .await
+        raw(
+            &app,
+            &format!("GET {target} HTTP/1.1\r\n{hosts}Authorization: Bearer {token}\r\nConnection: close\r\n\r\n"),
+        )
+        .await
     };
     // What each of them tries to reach is there, by its plain name.
-    assert!(ask("/api/v1/clients", &[&base]).await.1.contains("\"items\""));
-    assert!(ask("/globex/login", &[&base]).await.1.contains("globex Learning"));
+    assert!(ask("/api/v1/clients", &[base]).await.1.contains("\"items\""));
+    assert!(ask("/globex/login", &[base]).await.1.contains("globex Learning"));
     assert!(ask("/login", &[LEARN]).await.1.contains("acme Learning"));
     let targets = [
         "//api/v1/clients",
@@ -74,9 +77,9 @@ async fn no_spelling_of_a_path_or_host_leads_from_a_clients_host_to_anything_but
     // Two hosts, in whatever way, are none; and so is one with a dot at its end.
     let doubtful: [(String, Vec<&str>); 7] = [
         (format!("http://{base}/api/v1/clients"), vec![LEARN]),
-        (format!("http://{LEARN}/login"), vec![&base]),
-        ("/api/v1/clients".to_owned(), vec![LEARN, &base]),
-        ("/api/v1/clients".to_owned(), vec![&base, LEARN]),
+        (format!("http://{LEARN}/login"), vec![base]),
+        ("/api/v1/clients".to_owned(), vec![LEARN, base]),
+        ("/api/v1/clients".to_owned(), vec![base, LEARN]),
         ("/api/v1/clients".to_owned(), vec!["localhost."]),
         ("/login".to_owned(), vec!["learn.acme.localhost."]),
         ("/api/v1/clients".to_owned(), vec!["x@localhost"]),
@@ -156,4 +159,21 @@ async fn a_ticket_opens_no_page_once_the_learner_is_suspended_or_the_connection_
     let done = to_ticket(&scene, &browser).await;
     browser.follow(&done).await.expect(303);
     assert!(is_in(&scene, &browser).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_signs_out_on_one_host_leaves_no_session_on_another_in_the_same_browser() {
+    let scene = start().await;
+    let (browser, elsewhere) = (scene.app.browser(), scene.app.browser());
+    let is_in_on_base = async |browser: &Browser| browser.open(scene.app.url("/acme/dashboard")).await.status == 200;
+    // Many identity providers give every sign-in a session index of its own, as this one does here.
+    for browser in [&browser, &elsewhere] {
+        scene.sign_in(browser, "ada").await.expect(303);
+    }
+    let done = to_ticket(&scene, &browser).await;
+    browser.follow(&done).await.expect(303);
+    assert!(is_in(&scene, &browser).await && is_in_on_base(&browser).await);
+    browser.post_from(&at(&scene.app, "/dashboard"), at(&scene.app, "/logout"), &[]).await.expect(303);
+    assert!(!is_in(&scene, &browser).await && !is_in_on_base(&browser).await);
+    assert!(is_in_on_base(&elsewhere).await, "another browser of the same person stays");
 }

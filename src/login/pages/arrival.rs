@@ -123,6 +123,7 @@ pub(super) async fn admitted(
 pub(super) fn arrive(app: &App, connection: Arc<ConnectionFacts>, asked: &Asked) -> Return {
     Return {
         cookie: SessionCookie::of(&asked.headers),
+        browser: BrowserKey::read(app, &asked.headers),
         reference: asked.reference.clone(),
         now: app.clock.now(),
         connection,

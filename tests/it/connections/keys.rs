@@ -132,6 +132,30 @@ async fn connections_what_was_encrypted_for_a_key_opens_until_the_key_is_deleted
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn connections_a_replica_that_has_not_met_a_key_opens_what_is_encrypted_for_it() {
+    let scene = scene().await;
+    let (at, replica) = (at(&scene), scene.app.replica());
+    let current = states(&scene.operator, &at, "encryption").await[0].1.clone();
+    let list = scene.operator.get(&at).await.ok();
+    let current = certificate(list["items"].as_array().unwrap().iter().find(|key| key["id"] == current).unwrap());
+    let next = std::sync::Arc::new(std::sync::Mutex::new(current));
+    let recipient = next.clone();
+    scene.idp.behave(move |behaviour| {
+        behaviour.rewrite = Some(std::sync::Arc::new(move |mut response| {
+            let encryption = Encryption::to(recipient.lock().unwrap().clone()).data(DataEncryption::Aes256Gcm);
+            response.encryption = Some(encryption.key_transport(KeyTransport::OaepMgf1p));
+            response
+        }));
+    });
+    // The replica has met the connection with its keys of now; the next sign-in begins at the other one.
+    scene.sign_in(&Browser::new().via(&replica), "ada").await.expect(303);
+    *next.lock().unwrap() = certificate(&make(&scene.operator, &at, "encryption").await);
+    let browser = scene.app.browser();
+    let form = scene.to_idp(&browser, "ada").await;
+    scene.post_back(&browser.via(&replica), &form).await.expect(303);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn connections_keys_roll_one_step_at_a_time() {
     let app = App::start().await;
     let operator = acme(&app).await;

@@ -124,7 +124,7 @@ async fn a_known_browser_stays_known_under_a_new_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn behind_a_pooler_replicas_see_each_others_rings_and_stop_a_rotation_that_one_could_not_follow() {
-    let pooled = |numbers| {
+    let pooled = |numbers: &'static [u8]| {
         let of = ring(numbers);
         move |raw: &mut Raw| {
             raw.database.pooler = "transaction".into();

@@ -3,6 +3,7 @@
 
 mod attacks;
 mod from_idp;
+mod shared;
 mod to_idp;
 mod verify;
 

@@ -57,6 +57,6 @@ pub async fn idp_session(app: &App, client: ClientId) -> IdpSession {
     .await
     .unwrap();
     let (owner, issuer, subject) = (client, "https://idp.example", "somebody");
-    let by = StartedBy { owner, connection, issuer, subject, session: None, issued_at: now, hint: None };
+    let by = StartedBy { owner, connection, issuer, subject, session: None, browser: None, issued_at: now, hint: None };
     IdpSession::seal(&app.sealer, &app.entropy, &by)
 }
