@@ -47,6 +47,7 @@ mod roster_access;
 mod roster_change;
 mod roster_move;
 mod roster_search;
+mod replicas;
 mod redeem_in_a_browser;
 mod redeem_sign_up;
 mod redeem_signed_in;

@@ -1,6 +1,12 @@
 //! API calls with a token.
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use reqwest::{Client, Method, StatusCode, header::HeaderMap};
 use serde_json::Value;
@@ -9,8 +15,9 @@ use serde_json::Value;
 #[derive(Clone)]
 pub struct Admin {
     client: Client,
-    /// Scheme, host and port of where the gateway listens.
-    base: String,
+    /// Scheme, host and port of where the gateway's replicas listen, which are asked by turns.
+    bases: [String; 2],
+    turn: Arc<AtomicUsize>,
     /// The host of the public origin, as browsers write it.
     host: String,
     pub token: String,
@@ -27,19 +34,28 @@ pub struct Reply {
 impl Admin {
     pub fn new(address: SocketAddr, host: String, token: String) -> Self {
         let client = Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { client, base: format!("http://{address}"), host, token }
+        let base = format!("http://{address}");
+        Self { client, bases: [base.clone(), base], turn: Arc::default(), host, token }
+    }
+
+    /// Sends every second call to this replica.
+    #[must_use]
+    pub fn and_via(mut self, address: SocketAddr) -> Self {
+        self.bases[1] = format!("http://{address}");
+        self
     }
 
     /// The same by another HTTP client, to this origin.
     #[must_use]
     pub fn over(mut self, client: Client, origin: &str) -> Self {
-        (self.client, self.base) = (client, origin.to_owned());
+        (self.client, self.bases) = (client, [origin.to_owned(), origin.to_owned()]);
         self
     }
 
     /// Any call. `path` is the whole path: `/api/v1/clients`.
     pub async fn call(&self, method: Method, path: &str, body: Option<&Value>, headers: &[(&str, &str)]) -> Reply {
-        let mut request = self.client.request(method, format!("{}{path}", self.base));
+        let base = &self.bases[self.turn.fetch_add(1, Ordering::Relaxed) % 2];
+        let mut request = self.client.request(method, format!("{base}{path}"));
         // A test may speak as if to another host.
         if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
             request = request.header("host", &self.host);

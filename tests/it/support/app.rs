@@ -22,7 +22,7 @@ use usher::{
     telemetry,
 };
 
-use super::{Admin, Browser, Flaky, logs, stage::Stage};
+use super::{Admin, Browser, Flaky, logs, servers::PgBouncer, stage::Stage};
 
 type Change = Box<dyn Fn(&mut Raw) + Send>;
 
@@ -31,6 +31,7 @@ type Change = Box<dyn Fn(&mut Raw) + Send>;
 pub struct Options {
     clock: Clock,
     flaky: bool,
+    twin: bool,
     settings: Option<Change>,
 }
 
@@ -44,6 +45,12 @@ impl Options {
     /// Puts `app.postgres()` and `app.redis()` between the gateway and its servers.
     pub fn flaky(mut self) -> Self {
         self.flaky = true;
+        self
+    }
+
+    /// Runs a second replica, and sends each request of a browser or an admin to the other one of the two.
+    pub fn twin(mut self) -> Self {
+        self.twin = true;
         self
     }
 
@@ -81,7 +88,18 @@ impl Options {
         if let Some(change) = &self.settings {
             change(&mut raw);
         }
-        App::run(raw, self.clock, socket, Arc::new(Shared { stage, proxies }))
+        // The whole suite may be run so, by hand: see tests/it/replicas/mod.rs.
+        if let Ok(port) = std::env::var("USHER_TEST_PGBOUNCER_PORT")
+            && raw.database.pooler == "none"
+            && proxies.is_none()
+        {
+            PgBouncer::before(port.parse().unwrap(), &mut raw);
+        }
+        let mut app = App::run(raw, self.clock, socket, Arc::new(Shared { stage, proxies }));
+        if self.twin || std::env::var_os("USHER_TEST_TWIN").is_some() {
+            app.twin = Some(Box::new(app.replica()));
+        }
+        app
     }
 }
 
@@ -100,6 +118,7 @@ pub struct App {
     stop: CancellationToken,
     serving: JoinHandle<Result<(), ServeError>>,
     shared: Arc<Shared>,
+    twin: Option<Box<App>>,
 }
 
 impl Deref for App {
@@ -132,7 +151,7 @@ impl App {
             let (state, stop) = (state.clone(), stop.clone());
             async move { server::serve(state, sockets, stop).await }
         });
-        Self { state, raw, address, stop, serving, shared }
+        Self { state, raw, address, stop, serving, shared, twin: None }
     }
 
     /// The settings of a further replica that runs as a process of its own, as its environment.
@@ -179,7 +198,10 @@ impl App {
 
     /// A fresh browser.
     pub fn browser(&self) -> Browser {
-        Browser::new().via(self)
+        match &self.twin {
+            Some(twin) => Browser::new().via(self).and_via(twin),
+            None => Browser::new().via(self),
+        }
     }
 
     /// An operator's API calls: every permission, bound to no client.
@@ -209,7 +231,8 @@ impl App {
     /// API calls with this token; the empty one sends none.
     pub fn admin(&self, token: impl Into<String>) -> Admin {
         let host = self.origin().split_once("://").map_or("", |(_, host)| host);
-        Admin::new(self.address, host.to_owned(), token.into())
+        let second = self.twin.as_ref().map_or(self.address, |twin| twin.address);
+        Admin::new(self.address, host.to_owned(), token.into()).and_via(second)
     }
 
     /// An operator's API calls over TLS, by a client that trusts this gateway's certificate.

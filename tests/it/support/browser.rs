@@ -1,7 +1,13 @@
 //! A browser as the gateway meets one: a cookie jar that keeps to `SameSite`, `Origin` and `Sec-Fetch-Site` headers, a
 //! current page, and redirects that are followed one at a time.
 
-use std::{net::SocketAddr, sync::Mutex};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use reqwest::{
     Client, Method, StatusCode,
@@ -35,6 +41,9 @@ pub struct Browser {
     client: Client,
     /// Where every host of the gateway's public scheme and port is: at the replica under test.
     via: Option<(Url, SocketAddr)>,
+    /// Another replica that takes every second request.
+    and_via: Option<SocketAddr>,
+    turn: AtomicUsize,
     /// Headers of every request, such as `User-Agent`.
     pub headers: Vec<(String, String)>,
     state: Mutex<State>,
@@ -64,13 +73,28 @@ impl Browser {
             .resolve("localhost", SocketAddr::from(([127, 0, 0, 1], 0)))
             .build()
             .unwrap();
-        Self { client, via: None, headers: Vec::new(), state: Mutex::default() }
+        Self {
+            client,
+            via: None,
+            and_via: None,
+            turn: AtomicUsize::new(0),
+            headers: Vec::new(),
+            state: Mutex::default(),
+        }
     }
 
     /// Reaches the public origin and clients' own hosts at this replica from now on; cookies and page stay.
     #[must_use]
     pub fn via(mut self, app: &App) -> Self {
         self.via = Some((app.settings.server.public_origin.clone(), app.address));
+        self.and_via = None;
+        self
+    }
+
+    /// Sends every second request to this replica.
+    #[must_use]
+    pub fn and_via(mut self, app: &App) -> Self {
+        self.and_via = Some(app.address);
         self
     }
 
@@ -173,6 +197,8 @@ impl Browser {
         let is_there =
             |base: &Url| base.scheme() == url.scheme() && base.port_or_known_default() == url.port_or_known_default();
         if let Some((_, address)) = self.via.as_ref().filter(|(base, _)| is_there(base)) {
+            let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+            let address = if turn % 2 == 1 { self.and_via.unwrap_or(*address) } else { *address };
             target.set_scheme("http").unwrap();
             target.set_host(Some(&address.ip().to_string())).unwrap();
             target.set_port(Some(address.port())).unwrap();

@@ -15,6 +15,7 @@
 //! | `smtp.rs`, `smtp_wire.rs` | `Smtp`: a mail server that does as it is told |
 //! | `post.rs` | `Post`: a gateway whose mails go there |
 //! | `peers.rs` | identity providers that nobody here wrote |
+//! | `servers.rs` | Redis with Sentinels, a Cluster, PgBouncer: children of one test |
 //! | `flaky.rs` | `Flaky`: a proxy that cuts, stalls and restores a server |
 
 #![allow(dead_code, unused_imports, reason = "each test file uses its own part")]
@@ -30,6 +31,7 @@ mod peers;
 pub mod post;
 mod person;
 mod scene;
+pub mod servers;
 pub mod smtp;
 mod smtp_wire;
 mod stage;
