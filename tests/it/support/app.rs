@@ -162,6 +162,7 @@ impl App {
             ("SERVER__LISTEN", "127.0.0.1:0".to_owned()),
             ("SERVER__PUBLIC_ORIGIN", self.origin().to_owned()),
             ("DATABASE__URL", raw.database.url.expose_secret().to_owned()),
+            ("DATABASE__POOLER", raw.database.pooler.clone()),
             ("REDIS__URL", raw.redis.url.expose_secret().to_owned()),
             ("REDIS__KEY_PREFIX", raw.redis.key_prefix.clone()),
             ("SECRETS__SEALING_KEYS", format!("{keys:?}")),
