@@ -69,7 +69,9 @@ const CONNECTIONS: &str = r##"
     insert into connections (client_id, id, name, protocol, status, domains, config, created_at, updated_at) values
         (ACME, OIDC, 'Acme ID', 'oidc', 'active', '{acme.example}', '{}', NOW, NOW),
         (ACME, SAML, 'Partner door', 'saml', 'active', '{partner.example}', '{}', NOW, NOW),
-        (GLOBEX, ALIEN, 'Off', 'saml', 'disabled', '{globex.example}', '{}', NOW, NOW);"##;
+        (GLOBEX, ALIEN, 'Off', 'saml', 'disabled', '{globex.example}', '{}', NOW, NOW);
+    insert into connection_clients (client_id, connection_id, owner_id) values
+        (ACME, OIDC, ACME), (ACME, SAML, ACME), (GLOBEX, ALIEN, GLOBEX);"##;
 
 async fn start() -> App {
     let app = App::with().clock_at(now()).start().await;

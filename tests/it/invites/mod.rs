@@ -70,6 +70,11 @@ impl Scene {
 
     /// The links of the invite's mails that wait, oldest first, as paths.
     pub async fn links(&self, invite: &Value) -> Vec<String> {
+        let slug: String = sqlx::query_scalar("select slug from slugs where client_id = $1")
+            .bind(self.client.uuid())
+            .fetch_one(&self.app.db)
+            .await
+            .unwrap();
         let rows = sqlx::query("select id, link_sealed from mails where client_id = $1 and about = $2 order by id")
             .bind(self.client.uuid())
             .bind(id(invite))
@@ -82,7 +87,7 @@ impl Scene {
             let place = format!("mails.link:{}:{mail}", self.client);
             let path =
                 |sealed: Vec<u8>| String::from_utf8(self.app.sealer.open(&place, &sealed).unwrap().to_vec()).unwrap();
-            sealed.map(|sealed| format!("/acme{}", path(sealed)))
+            sealed.map(|sealed| format!("/{slug}{}", path(sealed)))
         };
         rows.iter().filter_map(open).collect()
     }
