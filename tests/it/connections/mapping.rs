@@ -69,7 +69,7 @@ async fn connections_rules_that_do_not_hold_are_refused_whole_with_pointers() {
         ),
         (json!({ "access": [{ "when": "always", "sublicenses": ["nowhere"] }] }), "/access/0/sublicenses/0"),
         (json!({ "fallback": { "sublicenses": ["nowhere"] } }), "/fallback/sublicenses/0"),
-        (json!({ "client": "tenant" }), "/client"),
+        (json!({ "client": " tenant" }), "/client"),
     ] {
         let reply = operator.put(&at, rules).await;
         reply.problem(422);
