@@ -273,6 +273,26 @@ async fn saml_logout_by_a_key_that_the_connection_no_longer_has_is_refused_on_a_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn saml_logout_by_keys_of_metadata_that_has_ended_is_refused() {
+    let scene = SamlScene::start().await;
+    let (browser, participant) = signed_in(&scene, "ada").await;
+    let ends = async |at: Option<chrono::DateTime<chrono::Utc>>| {
+        sqlx::query("update connections set idp_valid_until = $1, version = version + 1")
+            .bind(at)
+            .execute(&scene.app.db)
+            .await
+            .unwrap();
+    };
+    ends(Some(scene.app.clock.now() - chrono::TimeDelta::hours(1))).await;
+    deliver(&scene, &scene.idp.logout_request(&participant).await.unwrap(), false).await.expect(400);
+    assert_eq!(events(&scene, "logout.refused").await[0]["reason"], "logout.saml.metadata_expired");
+    assert!(is_in(&scene, &browser, "acme").await);
+    ends(None).await;
+    done(&scene, &scene.idp.logout_request(&participant).await.unwrap(), false).await;
+    assert!(!is_in(&scene, &browser, "acme").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn saml_logout_addresses_are_published_and_belong_to_saml_connections() {
     let scene = SamlScene::start().await;
     let metadata = scene.app.browser().open(scene.entity_id()).await.expect(200).html;
