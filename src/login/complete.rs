@@ -9,28 +9,28 @@ use super::{
     attempt::Attempt,
     brought::Carried,
     choice::{self, Choice},
-    finish::{self, Course, Finished, Notes, Unfinished, UsedAssertion},
+    finish::{self, Course, Notes, Unfinished, UsedAssertion},
     identity::VerifiedIdentity,
     journey::Journey,
+    let_in::{Place, SignedIn, let_in},
     oidc::{self, Callback},
     party,
     reason::{Reason, Stop},
     saml::VerifiedAssertion,
     store,
-    ticket::{self, Home},
+    ticket::Home,
     verify::{reread, verify_saml},
 };
 use crate::{
     app::App,
     cache::Key,
-    clients::Site,
     connections::ConnectionFacts,
     crypto,
     fault::Fault,
-    http::{BrowserKey, Reference, notice},
+    http::{BrowserKey, Reference},
     ids::ClientId,
     learners,
-    sessions::{self, Beginning, Session, SessionCookie, SessionToken},
+    sessions::{self, SessionCookie},
 };
 
 /// A connection that changes while it is verified against is read anew, this many times.
@@ -51,7 +51,7 @@ pub struct Return {
 /// How a SAML response came.
 pub enum SamlCourse {
     /// It answers this attempt.
-    Asked(Attempt),
+    Asked(Box<Attempt>),
     /// Nobody asked, and the learner has said yes to continuing to `client`; `return_to` is its deep link. The response's own times are
     /// checked as of when it came, since reading the question takes a while; everything else as of now.
     Unasked { client: ClientId, return_to: Option<String>, received_at: DateTime<Utc> },
@@ -90,19 +90,10 @@ pub struct Stopped {
     pub stop: Stop,
 }
 
-/// A learner who is in.
-pub struct SignedIn {
-    pub site: Site,
-    /// None where the session is to begin on the client's own host.
-    pub token: Option<SessionToken>,
-    /// Where to go: a page of the client, or with a ticket to its own host.
-    pub address: String,
-}
-
 /// Completes a SAML sign-in.
 pub async fn saml(app: &App, arrival: &Return, course: SamlCourse, response: Vec<u8>) -> Result<SignedIn, Stopped> {
     let attempt = match &course {
-        SamlCourse::Asked(attempt) => Some(attempt),
+        SamlCourse::Asked(attempt) => Some(&**attempt),
         SamlCourse::Unasked { .. } => None,
     };
     let (by_idp, reference) = (attempt.is_none(), arrival.reference.clone());
@@ -119,7 +110,7 @@ async fn take_response(
     journey: &mut Journey,
 ) -> Result<SignedIn, Stop> {
     let (attempt, wants, received_at) = match course {
-        SamlCourse::Asked(attempt) => (Some(attempt), Wants::of(attempt), arrival.now),
+        SamlCourse::Asked(attempt) => (Some(&**attempt), Wants::of(attempt), arrival.now),
         SamlCourse::Unasked { client, return_to, received_at } => {
             let (client, return_to) = (Some(*client), return_to.as_deref());
             (None, Wants { client, return_to, return_of: client, carried: &NOTHING, home: None }, *received_at)
@@ -264,50 +255,12 @@ pub(super) async fn conclude(
         client.id = %client, connection.id = %connection.id, learner.id = %finished.learner, "signed in"
     );
     let return_to = wants.return_to.filter(|_| wants.return_of.is_none_or(|of| of == client));
-    match begin_session(app, arrival, connection, identity, finished, Wants { return_to, ..wants }).await? {
+    let place = Place { return_to, home: wants.home };
+    match let_in(app, arrival, connection, identity, finished, place).await? {
         Some(signed_in) => Ok(Some(signed_in)),
         // The record stands: the learner was let in, and the identity provider's word came between.
         None => Err(Reason::ended_by_idp().into()),
     }
-}
-
-/// `None` where the identity provider has ended its session while the sign-in was finishing.
-async fn begin_session(
-    app: &App,
-    arrival: &Return,
-    connection: &ConnectionFacts,
-    identity: &VerifiedIdentity,
-    finished: Finished,
-    wants: Wants<'_>,
-) -> Result<Option<SignedIn>, Stop> {
-    let Finished { learner, session_epoch, client, notices } = finished;
-    let longest = arrival.now
-        + chrono::Duration::from_std(client.session_absolute).unwrap_or_else(|_| chrono::Duration::hours(12));
-    let session = Session {
-        learner,
-        epoch: session_epoch,
-        began_at: arrival.now,
-        ends_at: identity.idp_session_ends_at().map_or(longest, |end| end.min(longest)),
-        idp: Some(identity.session_at_idp(&app.sealer, &app.entropy, connection.owner, arrival.browser.as_ref())?),
-    };
-    let return_to = match (notices.as_slice(), wants.return_to) {
-        ([], Some(wanted)) => wanted.to_owned(),
-        ([], None) => "/dashboard".to_owned(),
-        _ => notice::dashboard(&notice::keep(app, client.id, learner, &notices).await?),
-    };
-    // A host that is the client's no more gets no ticket; the learner lands where every client's pages are.
-    let at_home = wants.home.and_then(|home| Some((home, Site::back_at(app, &client, Some(&home.host))?)));
-    if let Some((home, site)) = at_home {
-        let address = ticket::issue(app, &site, home, (connection.id, &session), &return_to).await?;
-        return Ok(Some(SignedIn { site, token: None, address }));
-    }
-    let replaces = arrival.cookie.token(app, client.id);
-    let beginning =
-        Beginning { client: client.id, session: &session, idle: client.session_idle, replaces: replaces.as_ref() };
-    let Some(token) = sessions::begin(app, &beginning, arrival.now).await? else { return Ok(None) };
-    let site = Site::on_base(app, &client);
-    let address = site.path(&return_to);
-    Ok(Some(SignedIn { site, token: Some(token), address }))
 }
 
 /// Records a refusal, ends the sessions that must end with it, and hands back the reason.

@@ -12,7 +12,7 @@
 //! | dry run | [`evaluate`]: all of it but the protocol, rolled back |
 //! | on a client's own host | [`ticket`]: over to the base origin, and home again |
 //! | out again | [`logout`] |
-//! | let in | [`complete`]: the session, then the redirect to the checked `http::return_to` |
+//! | let in | [`let_in`]: the session, then the redirect to the checked `http::return_to`; or a ticket to the own host |
 //!
 //! Invariants: nothing is taken without the browser's cookie; the connection's status is read from PostgreSQL with the
 //! identity at every return; commit, then session, then reply; learners, records and audit are the chosen client's, and until the claims have chosen
@@ -31,6 +31,7 @@ pub mod evaluate_api;
 pub mod finish;
 pub mod identity;
 pub mod journey;
+pub mod let_in;
 pub mod logout;
 pub mod oidc;
 pub mod pages;

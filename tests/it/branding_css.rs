@@ -34,13 +34,13 @@ async fn custom_css_is_served_as_a_sheet_of_its_own_under_a_strict_policy() {
     let policy = page.headers["content-security-policy"].to_str().unwrap();
     assert!(policy.contains("style-src 'self';") && !policy.contains("unsafe"), "{policy}");
 
-    let sheet = reqwest::get(app.url(&format!("{url}"))).await.unwrap();
+    let sheet = reqwest::get(app.url(&url)).await.unwrap();
     assert_eq!(sheet.headers()["content-type"], "text/css; charset=utf-8");
     assert_eq!(sheet.headers()["x-content-type-options"], "nosniff");
     assert!(sheet.headers()["cache-control"].to_str().unwrap().contains("immutable"));
     assert_eq!(sheet.text().await.unwrap(), ".branded .hero{border-radius:24px;}\n");
 
-    let theirs = reqwest::get(app.url(&format!("{}", url.replace("/acme/", "/globex/")))).await.unwrap();
+    let theirs = reqwest::get(app.url(&url.replace("/acme/", "/globex/"))).await.unwrap();
     assert_eq!(theirs.status(), 404);
     assert!(
         !app.browser()

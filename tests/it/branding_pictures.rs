@@ -21,7 +21,7 @@ fn picture(width: u32, height: u32, format: ImageFormat, red: u8) -> Vec<u8> {
 
 async fn put(app: &App, admin: &Admin, path: &str, media: &str, bytes: Vec<u8>) -> Reply {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let request = client.put(app.url(&format!("{path}"))).bearer_auth(&admin.token);
+    let request = client.put(app.url(path)).bearer_auth(&admin.token);
     let response = request.header("content-type", media).body(bytes).send().await.unwrap();
     let (status, headers) = (response.status(), response.headers().clone());
     Reply { status, headers, text: response.text().await.unwrap() }
@@ -29,7 +29,7 @@ async fn put(app: &App, admin: &Admin, path: &str, media: &str, bytes: Vec<u8>) 
 
 async fn get(app: &App, path: &str) -> reqwest::Response {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    client.get(app.url(&format!("{path}"))).send().await.unwrap()
+    client.get(app.url(path)).send().await.unwrap()
 }
 
 async fn start() -> (App, Admin) {
@@ -64,7 +64,7 @@ async fn an_uploaded_logo_is_written_anew_and_worn_by_every_page() {
     assert_eq!((read.width(), read.height()), (960, 80));
     assert!(!bytes.windows(8).any(|window| window == b"<script>"));
     let again = reqwest::Client::builder().no_proxy().build().unwrap();
-    let again = again.get(app.url(&format!("{url}"))).header("if-none-match", tag).send().await.unwrap();
+    let again = again.get(app.url(&url)).header("if-none-match", tag).send().await.unwrap();
     assert_eq!(again.status(), 304);
 }
 

@@ -97,7 +97,7 @@ async fn session(app: &App, client: &str, learner: &str) -> String {
 
 async fn get(app: &App, path: &str, cookie: &str) -> reqwest::Response {
     let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-    let url = app.url(&format!("{path}"));
+    let url = app.url(path);
     client.get(url).header("accept", "text/html").header("cookie", cookie).send().await.unwrap()
 }
 

@@ -337,7 +337,7 @@ async fn static_files_of_this_release_are_revalidated_by_their_tag() {
 #[tokio::test]
 async fn a_theme_is_served_for_colours_and_for_nothing_else() {
     let app = App::start().await;
-    let get = async |path: &str| reqwest::get(app.url(&format!("{path}"))).await.unwrap();
+    let get = async |path: &str| reqwest::get(app.url(path)).await.unwrap();
     let theme = get("/static/theme/2b43c8-0fa697.css").await;
     assert_eq!(theme.status(), 200);
     assert!(theme.headers()["cache-control"].to_str().unwrap().contains("immutable"));
@@ -352,7 +352,7 @@ async fn a_wrong_address_is_a_page_for_people_and_a_problem_for_programs() {
     let app = App::start().await;
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let get = async |path: &str, accept: &str| {
-        let url = app.url(&format!("{path}"));
+        let url = app.url(path);
         let response = client.get(url).header("accept", accept).send().await.unwrap();
         assert_eq!(response.status(), 404, "{path}");
         (response.headers()["content-type"].to_str().unwrap().to_owned(), response.text().await.unwrap())

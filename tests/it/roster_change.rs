@@ -71,7 +71,7 @@ async fn what_does_not_hold_makes_nobody() {
         (json!({ "first_name": "a\nb" }), 422, "api.invalid"),
         (json!({ "external_id": "x".repeat(256) }), 422, "api.invalid"),
         (json!({ "first_name": "A", "locale": "not a locale" }), 422, "api.invalid"),
-        (json!({ "first_name": "A", "access": [{ "sublicense": "nothing" }] }), 422, "api.invalid"),
+        (json!({ "first_name": "A", "access": [{ "sublicense": "nothing" }] }), 422, "sublicense.unknown"),
         (
             json!({ "first_name": "A", "access": [{ "sublicense": "main" }, { "sublicense": "main" }] }),
             422,

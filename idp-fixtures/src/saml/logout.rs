@@ -191,6 +191,9 @@ impl LogoutBuilder {
     }
 }
 
+/// NameID with Format, NameQualifier and SPNameQualifier.
+pub type NameIdParts = (String, Option<String>, Option<String>, Option<String>);
+
 /// A logout message of a service provider, before anyone has checked it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceivedLogout {
@@ -199,7 +202,7 @@ pub struct ReceivedLogout {
     pub issuer: String,
     pub destination: Option<String>,
     /// NameID with Format, NameQualifier and SPNameQualifier.
-    pub name_id: Option<(String, Option<String>, Option<String>, Option<String>)>,
+    pub name_id: Option<NameIdParts>,
     pub session_indexes: Vec<String>,
     pub in_response_to: Option<String>,
     /// Status codes, outermost first.

@@ -19,7 +19,8 @@ use crate::{
     login::{
         attempt::{self, Attempt, BrowserKey},
         begin,
-        complete::{self, Return, SignedIn, Stopped},
+        complete::{self, Return, Stopped},
+        let_in::SignedIn,
         reason::{Reason, Stop},
     },
     sessions::{self, SessionCookie},

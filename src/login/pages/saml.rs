@@ -93,7 +93,7 @@ async fn saml_acs(State(app): State<App>, Path(id): Path<String>, asked: Asked, 
     let arrival = arrive(&app, connection, &asked);
     match attempt {
         Some(attempt) => {
-            let done = complete::saml(&app, &arrival, SamlCourse::Asked(attempt), response).await;
+            let done = complete::saml(&app, &arrival, SamlCourse::Asked(Box::new(attempt)), response).await;
             landed(&app, &asked.reference, done).await
         }
         None if saml::answers_a_request(&response) => {

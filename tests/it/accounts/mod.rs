@@ -132,7 +132,8 @@ impl Scene {
 
     /// The mails to an address, oldest first: kind, and the link opened.
     pub async fn mails(&self, email: &str) -> Vec<(String, Option<String>)> {
-        let rows: Vec<(Uuid, Uuid, String, String, Option<Vec<u8>>)> = sqlx::query_as(
+        type Waiting = (Uuid, Uuid, String, String, Option<Vec<u8>>);
+        let rows: Vec<Waiting> = sqlx::query_as(
             "select m.client_id, m.id, s.slug, m.kind, m.link_sealed from mails m join slugs s on s.client_id = m.client_id
              where m.recipient = $1 order by m.created_at, m.id",
         )

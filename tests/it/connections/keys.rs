@@ -123,7 +123,7 @@ async fn connections_what_was_encrypted_for_a_key_opens_until_the_key_is_deleted
     promote(&scene.operator, &at, &next).await;
     assert_eq!(
         ders(&published(&scene).await.encryption),
-        ders(&[new.clone()]),
+        ders(std::slice::from_ref(&new)),
         "nobody is to begin with a retired key"
     );
     assert_eq!((opens(&old).await, opens(&new).await), (303, 303));

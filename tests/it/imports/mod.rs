@@ -29,7 +29,7 @@ pub async fn acme(app: &App) -> Admin {
 
 /// Uploads a file as `text/csv`.
 pub async fn send(app: &App, admin: &Admin, path: &str, csv: impl Into<Vec<u8>>, headers: &[(&str, &str)]) -> Reply {
-    let mut request = http().post(app.url(&format!("{path}"))).bearer_auth(&admin.token).body(csv.into());
+    let mut request = http().post(app.url(path)).bearer_auth(&admin.token).body(csv.into());
     if !headers.iter().any(|(name, _)| *name == "content-type") {
         request = request.header("content-type", "text/csv");
     }
@@ -48,7 +48,7 @@ pub async fn send_form(app: &App, admin: &Admin, parts: &[(&str, Option<&str>, &
     }
     body.push_str("--edge--\r\n");
     let request = http()
-        .post(app.url(&format!("{BASE}")))
+        .post(app.url(BASE))
         .bearer_auth(&admin.token)
         .header("content-type", "multipart/form-data; boundary=edge")
         .body(body);
