@@ -58,7 +58,8 @@ async fn way(app: &App, asked: Option<String>, uri: &Uri) -> Result<Way, Problem
     };
     let path = uri.path();
     match (asked, slug) {
-        (Some(_), Some(_)) if path.starts_with("/static/") => Ok(Way::AsItIs),
+        // The neutral page looks like one of ours as well.
+        _ if path.starts_with("/static/") => Ok(Way::AsItIs),
         (Some(host), Some(slug)) => {
             let uri = below(&slug, uri).ok_or_else(Problem::not_found)?;
             Ok(Way::Client(OwnHost(host.into()), uri))

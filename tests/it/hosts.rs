@@ -118,6 +118,8 @@ async fn a_host_that_is_nobodys_gets_a_page_that_says_nothing() {
         let page = browser.open(at(&app, "learn.nobody.localhost", path)).await.expect(404);
         assert!(!page.html.contains("acme") && page.html.contains("</html>"), "{}", page.html);
         assert!(page.headers.contains_key("content-security-policy") && page.headers.contains_key("usher-reference"));
+        let sheet = page.html.split('"').find(|part| part.ends_with(".css") && part.starts_with("/static/")).unwrap();
+        browser.open(at(&app, "learn.nobody.localhost", sheet)).await.expect(200);
     }
     let host = [("host", "10.1.2.3:8080")];
     assert_eq!(operator.call(reqwest::Method::GET, "/api/v1/clients", None, &host).await.status, 404);
