@@ -208,6 +208,13 @@ impl Directory {
         self.hosts.invalidate(host).await;
     }
 
+    /// The client as it is now, for a caller who knows its id alone.
+    pub async fn now(&self, db: &Db, client: ClientId) -> Result<Arc<ClientFacts>, Fault> {
+        let met = self.at_version(db, client, 0).await?;
+        // A slug is never changed: it leads to the version that counts.
+        Ok(self.by_slug(db, &met.slug).await?.unwrap_or(met))
+    }
+
     /// The client at least as new as `version`, which the caller has just read from PostgreSQL.
     pub async fn at_version(&self, db: &Db, client: ClientId, version: i64) -> Result<Arc<ClientFacts>, Fault> {
         if let Some(facts) = self.facts.get(&client).await

@@ -111,7 +111,7 @@ async fn elsewhere(app: &App, connection: &ConnectionFacts, others: &[ClientId])
     const SHOWN: usize = 10;
     let mut doors = Vec::new();
     for client in others.iter().take(SHOWN) {
-        let facts = app.clients.at_version(&app.db, *client, 0).await?;
+        let facts = app.clients.now(&app.db, *client).await?;
         let href = Site::of(app, &facts).path(&format!("/login/{}", connection.id));
         doors.push(Door { name: facts.name.clone(), href });
     }

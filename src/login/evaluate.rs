@@ -108,18 +108,18 @@ impl From<sqlx::Error> for EvaluateError {
     }
 }
 
-/// Opens what an attempt of this connection had received. Leaves an audit event, since the claims are somebody's.
+/// Opens what an attempt of this connection had received; those of a shared connection only `with_shared`. Leaves an audit event, since the claims are somebody's.
 pub async fn open_attempt(
     app: &App,
     client: ClientId,
     connection: ConnectionId,
-    attempt: AttemptId,
+    (attempt, with_shared): (AttemptId, bool),
     actor: Actor,
     reference: &str,
     now: DateTime<Utc>,
 ) -> Result<RecordedClaims, EvaluateError> {
     let mut transaction = app.db.begin().await?;
-    let sealed = store::sealed_claims(&mut transaction, client, connection, attempt).await?;
+    let sealed = store::sealed_claims(&mut transaction, client, connection, attempt, with_shared).await?;
     let (whose, sealed) = sealed.ok_or(EvaluateError::UnknownAttempt)?;
     let opened = journey::open_claims(app, whose, attempt, &sealed.ok_or(EvaluateError::NoClaims)?)?;
     let event = NewEvent {

@@ -96,6 +96,7 @@ async fn evaluate(
                 return Err(Problem::new(StatusCode::FORBIDDEN, "api.scope_missing", title));
             }
             let reference = scope.reference.as_str();
+            let attempt = (attempt, scope.is_operator());
             evaluate::open_attempt(&app, scope.client, id, attempt, scope.actor(), reference, scope.now).await?
         }
         _ => return Err(Problem::field("evaluate.input", "/claims", "give claims, or the id of an attempt")),

@@ -186,7 +186,7 @@ pub async fn take(app: &App, connection: &ConnectionFacts, handle: &str) -> Resu
 
 /// Keeps how a logout ended, and gives where its learner reads it.
 pub async fn conclude(app: &App, pending: &Pending, handle: &str, outcome: Outcome) -> Result<String, Fault> {
-    let client = app.clients.at_version(&app.db, pending.client, 0).await?;
+    let client = app.clients.now(&app.db, pending.client).await?;
     app.cache.put(&outcome_place(client.id, handle), &serde_json::to_vec(&outcome)?, KEPT).await?;
     let site = Site::back_at(app, &client, pending.host.as_deref()).unwrap_or_else(|| Site::on_base(app, &client));
     Ok(site.path(&format!("/logout?told={handle}")))

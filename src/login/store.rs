@@ -297,21 +297,24 @@ async fn touch_learners(conn: &mut PgConnection, records: &[Record]) -> Result<(
 }
 
 /// The sealed claims of an attempt of this connection, and whose it is: the owner's, or a client's that the connection
-/// serves. The inner `None` where it has none any more.
+/// serves. Without `with_shared`, attempts of when the connection served several clients are none: their claims may be
+/// other clients' people's. The inner `None` where it has none any more.
 pub async fn sealed_claims(
     conn: &mut PgConnection,
     owner: ClientId,
     connection: ConnectionId,
     attempt: AttemptId,
+    with_shared: bool,
 ) -> Result<Option<(ClientId, Option<Vec<u8>>)>, Fault> {
     let found = sqlx::query!(
         r#"select client_id as "client: ClientId", claims_sealed from attempts
            where client_id in (select $1 union all
                                select client_id from connection_clients where owner_id = $1 and connection_id = $3)
-             and id = $2 and connection_id = $3"#,
+             and id = $2 and connection_id = $3 and ($4 or not is_shared)"#,
         owner.uuid(),
         attempt.uuid(),
         connection.uuid(),
+        with_shared,
     )
     .fetch_optional(conn)
     .await?;

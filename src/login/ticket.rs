@@ -156,7 +156,7 @@ async fn put(
 ) -> Result<(), Fault> {
     let (key, sealed_for) = place(client, kind, secret);
     let sealed = app.sealer.seal(&app.entropy, &sealed_for, &serde_json::to_vec(what)?);
-    app.cache.put(&key, &sealed, GOOD_FOR).await?;
+    app.cache.leave(&key, &sealed, GOOD_FOR).await?;
     Ok(())
 }
 
@@ -167,6 +167,6 @@ async fn take<T: DeserializeOwned>(
     secret: &str,
 ) -> Result<Option<T>, Fault> {
     let (key, sealed_for) = place(client, kind, secret);
-    let Some(sealed) = app.cache.take(&key).await? else { return Ok(None) };
+    let Some(sealed) = app.cache.fetch(&key).await? else { return Ok(None) };
     Ok(Some(serde_json::from_slice(&app.sealer.open(&sealed_for, &sealed)?)?))
 }

@@ -68,13 +68,13 @@ pub(super) async fn find_for(app: &App, client: ClientId, id: &str) -> Result<Ar
 
 /// The pages of a client on the base origin, where protocol messages arrive.
 pub(super) async fn site_of(app: &App, client: ClientId) -> Result<Site, Problem> {
-    let client = app.clients.at_version(&app.db, client, 0).await?;
+    let client = app.clients.now(&app.db, client).await?;
     Ok(Site::on_base(app, &client))
 }
 
 /// The client as a refusal shows it on the base origin: its links lead to where the client's people are at home.
 async fn shown(app: &App, client: ClientId) -> Result<Site, Problem> {
-    let client = app.clients.at_version(&app.db, client, 0).await?;
+    let client = app.clients.now(&app.db, client).await?;
     Ok(Site::of(app, &client))
 }
 
